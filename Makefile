@@ -1,0 +1,51 @@
+# The daily commands; every one of them can be run again. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test up down password lint test test-fast test-versions docs pins clean-cache
+
+INVENTORY ?= inventories/kind
+ARGS ?=
+DELETE_DISKS ?= no
+PLAYBOOK = build/venv/bin/ansible-playbook -i $(INVENTORY) $(ARGS)
+PYTEST = build/venv-test/bin/pytest
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+up: setup ## Bring up Kubernetes, the hub, two proxies and a disk for every student; INVENTORY=… for a cluster of your own
+	@$(PLAYBOOK) site.yml
+	@build/venv/bin/python scripts/show_site.py
+
+down: setup ## Remove all of it; refuses while student disks exist, unless DELETE_DISKS=yes
+	@$(PLAYBOOK) playbooks/teardown.yml -e teardown_delete_disks=$(DELETE_DISKS)
+
+password: ## Show the passwords of the sample's shared log-in
+	@build/venv/bin/python scripts/show_site.py --passwords
+
+test: ## Everything that is tested, on a cluster of its own
+	@scripts/test.sh
+
+test-fast: setup-test ## Lint and unit tests, without a cluster
+	@$(PYTEST) -q --numprocesses 2 --dist loadfile tests/quality/test_lint.py tests/quality/test_repository.py tests/unit
+
+test-versions: setup-test ## Unit tests and preflight on every ansible-core and Python of this machine
+	@build/venv-test/bin/python scripts/test_versions.py
+
+lint: setup-test ## The linters alone
+	@$(PYTEST) tests/quality/test_lint.py
+
+docs: setup-test ## The documentation as a web site in build/docs
+	@$(PYTEST) tests/quality/test_docs.py
+
+pins: setup-test ## Raise the pinned versions
+	@scripts/raise_pins.sh
+
+clean-cache: ## Forget everything that was downloaded or built before
+	@scripts/clean_cache.sh
+
+setup:
+	@scripts/setup.sh run
+
+setup-test:
+	@scripts/setup.sh test
