@@ -1,0 +1,203 @@
+"""Loop devices: a device belongs to a file when the kernel says it has that file's (device, inode), whatever the path.
+
+Devices detach by themselves when the last mount or holder is gone (AUTOCLEAR), so none can be left over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+MAJOR = 7
+
+_CONTROL = "/dev/loop-control"
+_SET_CAPACITY, _GET_STATUS64, _CONFIGURE, _GET_FREE = 0x4C07, 0x4C05, 0x4C0A, 0x4C82
+_AUTOCLEAR, _DIRECT_IO = 4, 16
+_ATTEMPTS = 100
+_PAUSE = 0.02
+
+
+class _Info(ctypes.Structure):
+    """struct loop_info64 of linux/loop.h."""
+
+    _fields_ = (
+        ("device", ctypes.c_uint64),
+        ("inode", ctypes.c_uint64),
+        ("rdevice", ctypes.c_uint64),
+        ("offset", ctypes.c_uint64),
+        ("sizelimit", ctypes.c_uint64),
+        ("number", ctypes.c_uint32),
+        ("encrypt_type", ctypes.c_uint32),
+        ("encrypt_key_size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("file_name", ctypes.c_char * 64),
+        ("crypt_name", ctypes.c_char * 64),
+        ("encrypt_key", ctypes.c_char * 32),
+        ("init", ctypes.c_uint64 * 2),
+    )
+
+
+class _Config(ctypes.Structure):
+    """struct loop_config of linux/loop.h."""
+
+    _fields_ = (
+        ("fd", ctypes.c_uint32),
+        ("block_size", ctypes.c_uint32),
+        ("info", _Info),
+        ("reserved", ctypes.c_uint64 * 8),
+    )
+
+
+_attaching = threading.Lock()
+
+
+def find(image: Path) -> int | None:
+    """Return the number of the loop device that has `image`, or None.
+
+    Raises:
+        OSError: the image is not there, or the devices cannot be read.
+    """
+    handle = _find(image.stat())
+    if handle is None:
+        return None
+    try:
+        return os.minor(os.fstat(handle).st_rdev)
+    finally:
+        os.close(handle)
+
+
+def has(number: int, image: Path) -> bool:
+    """Say whether the loop device of that number has `image`.
+
+    Raises:
+        OSError: the image is not there, or the device cannot be read.
+    """
+    handle = _open(number, os.O_RDONLY)
+    try:
+        return _has(handle, image.stat())
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def attached(image: Path) -> Iterator[str]:
+    """Yield the path of the loop device of `image`, attached first where none has it.
+
+    The device stays for as long as the block runs or something is mounted from it.
+
+    Raises:
+        OSError: no device could be had.
+    """
+    with _attaching:
+        handle = _find(image.stat())
+        if handle is None:
+            handle = _attach(image)
+    try:
+        yield _node(os.minor(os.fstat(handle).st_rdev))
+    finally:
+        os.close(handle)
+
+
+def refresh(image: Path) -> None:
+    """Let the device of `image`, if it has one, take up the file's new length."""
+    handle = _find(image.stat())
+    if handle is not None:
+        try:
+            fcntl.ioctl(handle, _SET_CAPACITY)
+        finally:
+            os.close(handle)
+
+
+def released(image: Path, seconds: float = 2.0) -> bool:
+    """Say whether no device has `image` any more; the kernel may detach a moment after unmounting."""
+    deadline = time.monotonic() + seconds
+    while find(image) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def _find(wanted: os.stat_result) -> int | None:
+    """Return an open handle of the device that has the wanted file, or None.
+
+    Opened for reading, for a kernel may refuse to open what is mounted for writing. Any doubt is an error: a second
+    device for the same file would destroy what is in it.
+    """
+    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            handle = _open(int(entry.parts[3].removeprefix("loop")), os.O_RDONLY)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENODEV, errno.ENOENT):  # it went away since it was listed
+                continue
+            raise
+        if _has(handle, wanted):
+            return handle
+        os.close(handle)
+    return None
+
+
+def _has(handle: int, wanted: os.stat_result) -> bool:
+    info = _Info()
+    try:
+        fcntl.ioctl(handle, _GET_STATUS64, info)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # nothing attached
+            return False
+        raise
+    return (info.device, info.inode) == (wanted.st_dev, wanted.st_ino)
+
+
+def _attach(image: Path) -> int:
+    """Attach `image` to a free device and return an open handle of it."""
+    backing = os.open(image, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        config = _Config(fd=backing)
+        config.info.flags = _AUTOCLEAR | _DIRECT_IO
+        config.info.file_name = str(image).encode()[-63:]
+        for _attempt in range(_ATTEMPTS):
+            number = _free()
+            handle = _open(number, os.O_RDWR)
+            try:
+                fcntl.ioctl(handle, _CONFIGURE, config)
+                return _open(number, os.O_RDONLY)
+            except OSError as error:
+                if error.errno != errno.EBUSY:  # busy: another process was faster
+                    raise
+            finally:
+                os.close(handle)
+            time.sleep(_PAUSE)
+    finally:
+        os.close(backing)
+    raise OSError(errno.EBUSY, "no free loop device could be had", str(image))
+
+
+def _free() -> int:
+    """Return the number of a free device, made by the kernel if need be."""
+    with suppress(FileExistsError):
+        os.mknod(_CONTROL, stat.S_IFCHR | 0o660, os.makedev(10, 237))
+    control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return fcntl.ioctl(control, _GET_FREE)
+    finally:
+        os.close(control)
+
+
+def _open(number: int, mode: int) -> int:
+    return os.open(_node(number), mode | os.O_CLOEXEC)
+
+
+def _node(number: int) -> str:
+    """Return the path of a device, made where this container was started before the kernel had it."""
+    path = f"/dev/loop{number}"
+    with suppress(FileExistsError):
+        os.mknod(path, stat.S_IFBLK | 0o660, os.makedev(MAJOR, number))
+    return path

@@ -1,0 +1,128 @@
+"""The pool: a folder on a file system whose files can share blocks, so that a snapshot costs nothing.
+
+Where the node has none, the driver makes one: a sparse image with XFS in it, mounted by loop.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from . import files, loop, mounts
+from .accounting import Usage
+from .errors import CallError, FailedPrecondition
+from .quantity import show
+from .tools import run
+
+SMALLEST = 320 * 1024 * 1024
+"""Bytes below which XFS refuses."""
+
+_FICLONE = 0x40049409
+_OPTIONS = ("noatime", "nodev", "nosuid", "discard")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool that is ready for use."""
+
+    root: Path
+    image: Path | None
+    lock: IO[str]
+
+    def usage(self, images: int) -> Usage:
+        """Return the pool's figures; `images` are the bytes its disks take.
+
+        Raises:
+            OSError: the pool is broken.
+        """
+        figures = os.statvfs(self.root)
+        total = figures.f_blocks * figures.f_frsize
+        used = (figures.f_blocks - figures.f_bfree) * figures.f_frsize
+        reachable = None
+        if self.image is not None:
+            outer = os.statvfs(self.image.parent)
+            reachable = self.image.stat().st_blocks * 512 + outer.f_bavail * outer.f_frsize
+        return Usage(total, used, images, reachable)
+
+
+def prepare(base: Path, size: int | None) -> Pool:
+    """Return the pool of this node: `base` itself, or the image of `size` bytes in it, made and mounted as needed.
+
+    Raises:
+        CallError: there can be no pool there; the message says why.
+        OSError: the kernel refuses.
+    """
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    image = None
+    root = base
+    if size is not None:
+        image, root = base / "pool.img", base / "pool"
+        _make_image(image, size)
+        _mount(image, root)
+    _require_reflink(root)
+    return Pool(root, image, _lock(root))
+
+
+def _make_image(image: Path, size: int) -> None:
+    if image.exists():
+        present = image.stat().st_size
+        if size < present:
+            _log.warning("the pool %s stays at %s: it cannot shrink to %s", image, show(present), show(size))
+        files.extend(image, size)
+        return
+    draft = image.with_suffix(".partial")
+    draft.unlink(missing_ok=True)
+    with draft.open("xb") as handle:
+        os.fchmod(handle.fileno(), 0o600)
+        handle.truncate(size)
+    run("mkfs.xfs", "-q", "-K", "-m", "reflink=1", "-L", "campus-pool", str(draft))
+    files.sync(draft)
+    files.move(draft, image)
+    _log.info("made the pool %s of %s", image, show(size))
+
+
+def _mount(image: Path, root: Path) -> None:
+    root.mkdir(mode=0o700, exist_ok=True)
+    present = mounts.at(root)
+    if present is None:
+        # The same device again is the same file system again; a second device of one image would destroy it.
+        with loop.attached(image) as device:
+            mounts.mount(device, root, "xfs", _OPTIONS)
+    elif present.device[0] != loop.MAJOR or not loop.has(present.device[1], image):
+        raise FailedPrecondition(f"something else than {image} is mounted on {root}; unmount it")
+    loop.refresh(image)
+    run("xfs_growfs", "-d", str(root))
+
+
+def _require_reflink(root: Path) -> None:
+    with tempfile.TemporaryFile(dir=root) as source, tempfile.TemporaryFile(dir=root) as copy:
+        source.write(b"0" * 4096)
+        source.flush()
+        try:
+            fcntl.ioctl(copy, _FICLONE, source.fileno())
+        except OSError as error:
+            raise CallError(
+                f"{root} is on a file system whose files cannot share blocks ({error.strerror}); use a folder on XFS"
+                " with reflink, or give the pool a size to have one made"
+            ) from error
+
+
+def _lock(root: Path, seconds: float = 5.0) -> IO[str]:
+    """Keep a second driver off the pool; the one being replaced gets a moment to end."""
+    handle = (root / ".lock").open("w")
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise FailedPrecondition(f"another driver is using the pool {root}") from None
+            time.sleep(0.2)

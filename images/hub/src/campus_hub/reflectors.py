@@ -1,0 +1,108 @@
+"""Watches that never give up.
+
+KubeSpawner's own end the hub, or end silently, after half a minute without the API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from kubespawner.reflector import ResourceReflector
+from kubespawner.spawner import EventReflector, PodReflector
+from prometheus_client import Gauge
+
+MAX_DELAY = 30.0
+# A healthy watch lists again after at most 30 s; the request itself may take another 60.
+STALE_AFTER = 120.0
+
+SECONDS_SINCE_LIST = Gauge(
+    "campus_hub_watch_age_seconds", "Seconds since a watch of the hub last listed what it watches", ["kind"]
+)
+
+_running: dict[str, PatientReflector] = {}
+
+
+class PatientReflector(ResourceReflector):  # type: ignore[misc]
+    """A reflector that starts again for ever, at most 30 s apart, and says when it last heard something."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["on_failure"] = None
+        super().__init__(*args, **kwargs)
+        self.born = time.monotonic()
+        self.listed: float | None = None
+        self._starting: asyncio.Task[None] | None = None
+        _running[self.kind] = self
+        SECONDS_SINCE_LIST.labels(kind=self.kind).set_function(lambda: self.age)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last complete list, or since the start if there was none."""
+        return time.monotonic() - (self.born if self.listed is None else self.listed)
+
+    async def _list_and_update(self, resource_version: str | None = None) -> Any:
+        version = await super()._list_and_update(resource_version)
+        self.listed = time.monotonic()
+        return version
+
+    async def start(self) -> None:
+        """List until it works, then watch in the background."""
+        delay = 0.1
+        while True:
+            try:
+                await self._list_and_update()
+                break
+            except Exception as error:
+                self.log.error("Cannot list %s, trying again in %.1f s: %s", self.kind, delay, error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, MAX_DELAY)
+        self.watch_task = asyncio.create_task(self._watch_and_update())
+
+    async def _watch_and_update(self) -> None:
+        while not self._stopping:
+            # Returns when it has been failing for long.
+            await super()._watch_and_update()
+            if not self._stopping:
+                self.log.error("The watch of %s gave up; starting it again in %d s", self.kind, MAX_DELAY)
+                await asyncio.sleep(MAX_DELAY)
+
+    async def loaded(self) -> None:
+        """Start if that has not happened yet and wait for the first list.
+
+        Whoever is cancelled here cancels nobody else.
+        """
+        if self._starting is None:
+            self._starting = asyncio.create_task(self.start())
+        await asyncio.shield(self.first_load_future)
+
+    async def refresh(self) -> None:
+        """List once more, now; a failure is left to the watch."""
+        try:
+            await asyncio.wait_for(self._list_and_update(), self.request_timeout)
+        except Exception as error:
+            self.log.error("Cannot list %s: %s", self.kind, error)
+
+
+class PatientPodReflector(PatientReflector, PodReflector):  # type: ignore[misc]
+    """KubeSpawner's pods, watched for ever."""
+
+
+class PatientEventReflector(PatientReflector, EventReflector):  # type: ignore[misc]
+    """KubeSpawner's events, watched for ever."""
+
+
+class SliceReflector(PatientReflector):
+    """EndpointSlices of a Service."""
+
+    kind = "endpointslices"
+    api_group_name = "DiscoveryV1Api"
+    list_method_name = "list_namespaced_endpoint_slice"
+
+
+def watches() -> dict[str, dict[str, Any]]:
+    """Return the state of every watch of this process: its age in seconds and whether that is healthy."""
+    return {
+        kind: {"seconds_since_list": round(reflector.age, 1), "healthy": reflector.age < STALE_AFTER}
+        for kind, reflector in sorted(_running.items())
+    }
