@@ -1,0 +1,57 @@
+# Copyright: campus.jupyterhub contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Name the students that disks belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DOCUMENTATION = r"""
+name: students
+author:
+  - campus.jupyterhub contributors (@campus-jupyterhub)
+version_added: 0.1.0
+short_description: Name the students that disks belong to
+description:
+  - Reads the user names out of the annotations of KubeSpawner's disks; a disk without one goes by its own name.
+positional: _input
+options:
+  _input:
+    description: PersistentVolumeClaims.
+    type: list
+    elements: dict
+    required: true
+  without:
+    description: A user who is no student, such as the one of the smoke test.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Who has a disk
+  ansible.builtin.debug:
+    msg: "{{ claims.resources | campus.jupyterhub.students }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The user names, each once, in order.
+  type: list
+  elements: str
+"""
+
+USER = "hub.jupyter.org/username"
+
+
+def students(claims: list[dict[str, Any]], without: str = "") -> list[str]:
+    """Return the user names of the claims, each once, in order."""
+    names = {(claim["metadata"].get("annotations") or {}).get(USER) or claim["metadata"]["name"] for claim in claims}
+    return sorted(names - {without})
+
+
+class FilterModule:
+    """The filter as Ansible finds it."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters of this file by name."""
+        return {"students": students}
