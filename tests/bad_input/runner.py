@@ -1,0 +1,112 @@
+"""Run the table of bad inputs: each one has to be refused with its own sentence, before anything changes.
+
+A file of the table names a playbook and its cases: name, options, what is said, whether it takes a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TABLE = sorted(Path(__file__).parent.glob("*.yml"))
+PLAYBOOK = Path(__file__).parent / "play" / "preflight.yml"
+RECAP = re.compile(r"^(case-\d+)\s*: .*?changed=(\d+).*?failed=(\d+)", re.MULTILINE)
+IMAGES = ("hub", "singleuser", "proxy", "csi", "csi_provisioner", "csi_resizer", "pause")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bad input of a part, and what has to be said about it."""
+
+    part: str
+    name: str
+    options: dict[str, Any]
+    says: str
+    needs_cluster: bool
+
+    @property
+    def title(self) -> str:
+        """The case in words."""
+        return f"{self.part}: {self.name}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said about a case, and how many tasks changed something."""
+
+    said: str
+    changed: int
+
+    def complaint(self, case: Case) -> str:
+        """Return what is wrong with the answer, empty when nothing is."""
+        if not self.said:
+            return f"{case.title}: was not refused"
+        if case.says not in self.said:
+            return f"{case.title}: said {self.said!r}, not {case.says!r}"
+        if "Traceback" in self.said:
+            return f"{case.title}: ended with a traceback: {self.said}"
+        return f"{case.title}: {self.changed} tasks changed something" if self.changed else ""
+
+
+def cases(needs_cluster: bool) -> list[Case]:
+    """Return the cases that need a cluster, or those that do not."""
+    found = []
+    for path in TABLE:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        part = table["playbook"].rpartition(".")[2]
+        for case in table["cases"]:
+            needs = case.get("needs_cluster", False)
+            found.append(Case(part, case["name"], case.get("options", {}), case["says"], needs))
+    return [case for case in found if case.needs_cluster == needs_cluster]
+
+
+def inventory_of(chosen: list[Case], said: Path) -> dict[str, Any]:
+    """Return an inventory with a host for each case."""
+    images = {name: f"registry.invalid/campus/{name}:1" for name in IMAGES}
+    hosts = {}
+    for number, case in enumerate(chosen):
+        steps = ["preflight"]
+        if (ROOT / "roles" / case.part / "tasks" / "secret.yml").exists() and case.needs_cluster:
+            steps.append("secret")
+        hosts[f"case-{number}"] = {"case": case.title, "part": case.part, "steps": steps, **case.options}
+    python = "{{ ansible_playbook_python }}"
+    shared = {"ansible_python_interpreter": python, "said_dir": str(said), "jupyterhub_images": images}
+    return {"all": {"children": {"bad_input": {"hosts": hosts, "vars": shared}}}}
+
+
+def run_cases(chosen: list[Case], *arguments: str) -> dict[str, Answer]:
+    """Return the answers by the cases' titles; ``arguments`` go to ansible-playbook, such as more inventories."""
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "said"
+        said.mkdir()
+        inventory = Path(folder) / "cases.json"
+        inventory.write_text(json.dumps(inventory_of(chosen, said)), encoding="utf-8")
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "inventories/kind", *arguments]
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "2"}
+        done = subprocess.run(
+            [*command, "-i", str(inventory), str(PLAYBOOK)],
+            cwd=ROOT,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        changed = {host: int(count) for host, count, _unused in RECAP.findall(done.stdout)}
+        if len(changed) != len(chosen):
+            raise AssertionError(f"the play did not end well:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}")
+        answers = {}
+        for number, case in enumerate(chosen):
+            path = said / f"case-{number}"
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            answers[case.title] = Answer(text, changed[f"case-{number}"])
+        return answers

@@ -1,0 +1,77 @@
+"""A second hub in the same cluster: on PostgreSQL, with profiles and named servers."""
+
+from __future__ import annotations
+
+from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_client import Client, Deadline, Refused
+from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
+from ansible_collections.campus.jupyterhub.tests.cluster.support import (
+    STUDENTS,
+    USERNAME,
+    Kube,
+    Site,
+    Student,
+    ready,
+    wait_until,
+)
+from playwright.sync_api import Browser, expect
+
+SERVER = "hub.jupyter.org/servername"
+HUB = "app=jupyterhub,component=hub"
+
+
+def sql(kube: Kube, query: str) -> str:
+    """The answer of the second hub's database."""
+    (pod,) = kube.pods("app=postgres")
+    psql = 'PGPASSWORD=$POSTGRES_PASSWORD /usr/lib/postgresql/15/bin/psql -h /tmp -U hub -Atc "$0" postgres'
+    return kube.run_in(pod, "sh", "-c", psql, query)
+
+
+def answers(student: Student) -> bool:
+    """Say whether the hub answers at its address."""
+    try:
+        student.ask("GET", "hub/health")
+    except Refused:
+        return False
+    return True
+
+
+def test_a_named_server_has_a_disk_of_its_own(eve: Student, course_kube: Kube) -> None:
+    eve.start("thesis")
+    (pod,) = [each for each in course_kube.pods(STUDENTS) if each.metadata.annotations[SERVER] == "thesis"]
+    assert pod.metadata.annotations[USERNAME] == eve.name
+    (claim,) = [each.persistent_volume_claim for each in pod.spec.volumes if each.persistent_volume_claim]
+    assert "thesis" in claim.claim_name
+    third = eve.ask("POST", f"hub/api/users/{eve.name}/servers/third", {}, (400,))
+    assert "maximum of 2 named servers" in third.body
+
+
+def test_the_hub_keeps_its_students_in_postgresql(eve: Student, course_kube: Kube) -> None:
+    assert eve.name in sql(course_kube, "select name from users").split()
+    (pod,) = course_kube.pods(HUB)
+    course_kube.core.delete_namespaced_pod(pod.metadata.name, course_kube.namespace)
+    wait_until("another hub is ready", lambda: [each for each in course_kube.pods(HUB) if ready(each)], 120)
+    wait_until("the hub answers", lambda: answers(eve), 30)
+    # The token was kept as well, and so was the server.
+    assert "thesis" in eve.servers()
+
+
+def test_the_password_of_the_database_is_in_no_configmap(course_kube: Kube) -> None:
+    data = course_kube.core.read_namespaced_config_map("hub-config", course_kube.namespace).data
+    assert "only-for-tests" not in str(data)
+
+
+def test_the_profiles_are_offered(course: Site, browser: Browser, eve: Student) -> None:
+    with BrowserStudent(browser, course.url, eve.name) as visitor:
+        visitor.fill_in_login(eve.password).click()
+        form = visitor.page.locator("#kubespawner-profiles-list")
+        expect(form).to_contain_text("Small, for reading")
+        expect(form).to_contain_text("Large, for the project weeks")
+        visitor.screenshot(course.folder / "screenshots", "profiles")
+
+
+def test_a_student_of_one_hub_is_unknown_to_the_other(site: Site, eve: Student) -> None:
+    Client(site.url, Deadline(30), eve.token).ask("GET", f"hub/api/users/{eve.name}", expected=(403,))
+
+
+def test_an_idle_server_is_stopped(eve: Student) -> None:
+    wait_until("the culler has stopped the idle server", lambda: "idle" not in eve.servers(), 150)

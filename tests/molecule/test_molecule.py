@@ -1,0 +1,14 @@
+"""The default Molecule scenario: a real cluster is made, used, looked at and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.mark.parametrize("scenario", ["default"])
+def test_scenario(run: Callable[..., str], scenario: str) -> None:
+    # An interrupted run leaves a cluster behind, and Molecule takes it for a new one.
+    run("molecule", "destroy", "--scenario-name", scenario)
+    run("molecule", "test", "--scenario-name", scenario, show=True)

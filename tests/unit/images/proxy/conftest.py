@@ -1,0 +1,73 @@
+"""Fixtures of the proxy's tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import FakeApi, Haproxy, Servers, make_settings
+from campus_proxy import launch, routes
+
+
+@pytest_asyncio.fixture
+async def api() -> AsyncIterator[FakeApi]:
+    """A running fake API server."""
+    fake = FakeApi()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", fake.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield fake
+    fake.disconnect()
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def servers() -> AsyncIterator[Servers]:
+    """A starter of servers, which end with the test."""
+    started = Servers()
+    yield started
+    await started.stop()
+
+
+MakeHaproxy = Callable[..., Haproxy]
+
+
+@pytest.fixture
+def make_haproxy(tmp_path: Path) -> Iterator[MakeHaproxy]:
+    """A starter of HAProxys, which end with the test."""
+    if not shutil.which(launch.HAPROXY):
+        pytest.skip("needs HAProxy (Debian package haproxy)")
+    made: list[Haproxy] = []
+
+    def make(tls_file: Path | None = None, **more: Any) -> Haproxy:
+        settings = make_settings(tmp_path, **more)
+        env = launch.environment(settings, {"PATH": os.environ["PATH"]}, "", 20000) | {"CAMPUS_IPV6": "false"}
+        if tls_file:
+            env["CAMPUS_TLS_FILE"] = str(tls_file)
+        if not settings.route_map.exists():
+            settings.route_map.write_text("")
+        made.append(Haproxy(settings, env))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for haproxy in made:
+        haproxy.kill()
+
+
+@pytest.fixture
+def loopback_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pods have loopback addresses, which no real one has."""
+    strict = routes.host_address
+    monkeypatch.setattr(routes, "host_address", lambda text: text if text == "127.0.0.1" else strict(text))
+    monkeypatch.setattr("campus_proxy.agent.host_address", routes.host_address)

@@ -1,0 +1,391 @@
+"""A whole replica: a real HAProxy, the real agent, and an API server that can fall ill."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp.test_utils import TestClient, TestServer
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.conftest import MakeHaproxy
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import (
+    PODS,
+    SLICES,
+    FakeApi,
+    Haproxy,
+    Servers,
+    make_pod,
+    make_slice,
+    make_target_slice,
+)
+from campus_proxy import agent as agent_module
+from campus_proxy.agent import Agent
+from campus_proxy.kube import Api, Reflector
+from campus_proxy.routes import slice_name
+from campus_proxy.server import build_app
+
+pytestmark = pytest.mark.usefixtures("loopback_pods")
+
+
+@dataclass
+class Replica:
+    """HAProxy, its agent, and what they talk to."""
+
+    haproxy: Haproxy
+    agent: Agent
+    client: TestClient[Any, Any]
+    api: FakeApi
+    servers: Servers
+    session: aiohttp.ClientSession
+
+    async def who(self, path: str) -> str:
+        """Which server answers a student, or the status."""
+        try:
+            async with self.session.get(self.haproxy.url + path) as answer:
+                return str((await answer.json())["server"]) if answer.status == 200 else str(answer.status)
+        except aiohttp.ClientConnectionError:
+            return "nobody"
+
+    async def student(self, name: str, **pod: Any) -> dict[str, Any]:
+        """A student with a server, a pod and a route; returns the slice."""
+        port = await self.servers.start(name)
+        self.api.put(PODS, make_pod(f"pod-{name}", "127.0.0.1", **pod))
+        return self.api.put(SLICES, make_slice(f"/user/{name}/", "127.0.0.1", port, f"pod-{name}"))
+
+    async def acknowledge(self, obj: dict[str, Any], timeout: float = 5, **changed: Any) -> tuple[int, dict[str, Any]]:
+        """Ask whether HAProxy has this version of the slice."""
+        metadata = obj["metadata"] | changed
+        query = {key: metadata[key] for key in ("name", "uid", "resourceVersion")} | {"timeout": str(timeout)}
+        answer = await self.client.get("/acknowledge", params=query)
+        return answer.status, await answer.json()
+
+    async def until(self, path: str, server: str, seconds: float = 5) -> None:
+        """Wait until this server answers."""
+        seen = ""
+        for _unused in range(int(seconds / 0.02)):
+            seen = await self.who(path)
+            if seen == server:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"{path} still goes to {seen}")
+
+
+StartAgent = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "WATCH_SECONDS": 0.1,
+        "SAVE_SECONDS": 0.02,
+        "RETRY_SECONDS": 0.1,
+        "RESOLVE_SECONDS": 0.3,
+    }.items():
+        monkeypatch.setattr(agent_module, name, value)
+    monkeypatch.setattr(agent_module, "FAILURE_SECONDS", 0.1)
+    monkeypatch.setattr(agent_module, "Reflector", partial(Reflector, longest_pause=0.2))
+
+
+@asynccontextmanager
+async def running(haproxy: Haproxy, api: FakeApi, **more: Any) -> AsyncIterator[tuple[Agent, TestClient[Any, Any]]]:
+    """An agent that runs, and a client for its pages."""
+    kube = Api(api.url, token=Path("/nowhere"), answer_seconds=0.5)
+    agent = Agent.build(haproxy.settings, kube)
+    for key, value in more.items():
+        setattr(agent, key, value)
+    task = asyncio.create_task(agent.run())
+    async with TestClient(TestServer(build_app(agent))) as client:
+        try:
+            yield agent, client
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await kube.close()
+
+
+@pytest_asyncio.fixture
+async def replica(make_haproxy: MakeHaproxy, api: FakeApi, servers: Servers) -> AsyncIterator[Replica]:
+    """A replica with a hub behind it."""
+    haproxy = make_haproxy(hub_port=await servers.start("hub"))
+    async with running(haproxy, api) as (agent, client), aiohttp.ClientSession() as session:
+        whole = Replica(haproxy, agent, client, api, servers, session)
+        await whole.until("/", "hub")
+        yield whole
+
+
+async def test_a_route_is_acknowledged_and_served(replica: Replica) -> None:
+    obj = await replica.student("ann")
+    status, answer = await replica.acknowledge(obj)
+    assert (status, answer["applied"]) == (200, True)
+    assert await replica.who("/user/ann/lab") == "ann"
+    assert await replica.who("/user/bob/") == "hub"
+    replica.api.delete(SLICES, obj["metadata"]["name"])
+    await replica.until("/user/ann/", "hub")
+    assert (await replica.acknowledge(obj, 0.05))[1]["reason"] == "the route is not known"
+
+
+async def test_an_acknowledgement_waits_for_the_pod(replica: Replica) -> None:
+    obj = await replica.student("ann", phase="Pending")
+    status, answer = await replica.acknowledge(obj, 0.2)
+    assert (status, answer["reason"]) == (408, "its pod is not running with that address")
+    waiting = asyncio.create_task(replica.acknowledge(obj))
+    await asyncio.sleep(0.05)
+    replica.api.put(PODS, make_pod("pod-ann", "127.0.0.1"))
+    assert (await waiting)[0] == 200
+
+
+async def test_only_the_very_version_is_acknowledged(replica: Replica) -> None:
+    obj = await replica.student("ann")
+    assert (await replica.acknowledge(obj))[0] == 200
+    later = str(int(obj["metadata"]["resourceVersion"]) + 1)
+    earlier = str(int(obj["metadata"]["resourceVersion"]) - 1)
+    for changed in ({"resourceVersion": later}, {"resourceVersion": earlier}, {"uid": "another"}):
+        assert (await replica.acknowledge(obj, 0.05, **changed))[1]["reason"] == "another version of the route is known"
+    fresh = replica.api.put(SLICES, obj)
+    assert (await replica.acknowledge(fresh))[0] == 200
+
+
+@pytest.mark.parametrize("query", ["", "name=a&uid=b", "name=a&uid=b&resourceVersion=1&timeout=-1", "timeout=nan"])
+async def test_a_question_that_makes_no_sense(replica: Replica, query: str) -> None:
+    assert (await replica.client.get(f"/acknowledge?{query}")).status == 400
+
+
+async def test_a_pod_that_ends_takes_its_route_along(replica: Replica) -> None:
+    await replica.acknowledge(await replica.student("ann"))
+    replica.api.put(PODS, make_pod("pod-ann", "127.0.0.1", "Failed"))
+    await replica.until("/user/ann/", "hub")
+    replica.api.put(PODS, make_pod("pod-ann", "127.0.0.1"))
+    await replica.until("/user/ann/", "ann")
+    replica.api.delete(PODS, "pod-ann")
+    await replica.until("/user/ann/", "hub")
+
+
+@pytest.mark.parametrize("mode", ["error", "hang"])
+async def test_an_api_server_outage_is_not_noticed_by_students(replica: Replica, mode: str) -> None:
+    await replica.acknowledge(await replica.student("ann"))
+    replica.api.mode = mode
+    replica.api.disconnect()
+    for _unused in range(20):
+        assert await replica.who("/user/ann/") == "ann"
+        await asyncio.sleep(0.05)
+    obj = await replica.student("bob")
+    replica.api.mode = "well"
+    replica.api.forget_history()
+    assert (await replica.acknowledge(obj, 10))[0] == 200
+    assert await replica.who("/user/bob/") == "bob"
+
+
+async def test_a_list_after_an_outage_takes_away_what_is_gone(replica: Replica) -> None:
+    obj = await replica.student("ann")
+    await replica.acknowledge(obj)
+    await replica.acknowledge(await replica.student("bob"))
+    del replica.api.objects[SLICES][obj["metadata"]["name"]]
+    replica.api.forget_history()
+    await replica.until("/user/ann/", "hub")
+    assert await replica.who("/user/bob/") == "bob"
+
+
+async def test_a_haproxy_that_comes_back_has_its_routes(replica: Replica) -> None:
+    await replica.acknowledge(await replica.student("ann"))
+    await asyncio.sleep(0.2)
+    replica.api.mode = "hang"
+    replica.api.disconnect()
+    for keep_file in (True, False):
+        replica.haproxy.kill()
+        if not keep_file:
+            replica.haproxy.settings.route_map.write_text("")
+        replica.haproxy.start()
+        if keep_file:
+            assert await replica.who("/user/ann/") == "ann"
+        await replica.until("/user/ann/", "ann")
+        assert await replica.haproxy.route_map.owner() in {replica.agent.owner, f"file-{replica.agent.owner}"}
+        while await replica.haproxy.route_map.owner() != replica.agent.owner:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_change_while_haproxy_is_away_is_not_lost(replica: Replica) -> None:
+    await replica.acknowledge(await replica.student("ann"))
+    replica.haproxy.kill()
+    obj = await replica.student("bob")
+    assert (await replica.acknowledge(obj, 0.5))[0] == 408
+    replica.haproxy.start()
+    assert (await replica.acknowledge(obj))[0] == 200
+    assert await replica.who("/user/bob/") == "bob"
+    assert await replica.who("/user/ann/") == "ann"
+
+
+async def test_an_agent_that_comes_back_changes_nothing_before_its_list(
+    make_haproxy: MakeHaproxy, api: FakeApi, servers: Servers
+) -> None:
+    haproxy = make_haproxy(hub_port=await servers.start("hub"))
+    async with aiohttp.ClientSession() as session:
+        async with running(haproxy, api) as (agent, client):
+            first = Replica(haproxy, agent, client, api, servers, session)
+            await first.acknowledge(await first.student("ann"))
+        api.mode = "error"
+        async with running(haproxy, api) as (agent, client):
+            second = Replica(haproxy, agent, client, api, servers, session)
+            await asyncio.sleep(0.5)
+            assert (await client.get("/ready")).status == 503
+            assert await second.who("/user/ann/") == "ann"
+            api.mode = "well"
+            obj = await second.student("bob")
+            assert (await second.acknowledge(obj))[0] == 200
+            assert (await client.get("/ready")).status == 200
+            assert await second.who("/user/ann/") == "ann"
+
+
+async def test_a_map_that_somebody_changed_is_set_right(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "AUDIT_SECONDS", 0.1)
+    await replica.acknowledge(await replica.student("ann"))
+    await replica.haproxy.route_map.command(f"del map {replica.haproxy.settings.route_map} /user/ann/")
+    await replica.until("/user/ann/", "ann")
+
+
+async def test_a_name_keeps_its_address_while_it_cannot_be_resolved(
+    make_haproxy: MakeHaproxy, api: FakeApi, servers: Servers
+) -> None:
+    haproxy = make_haproxy(hub_port=await servers.start("hub"))
+    answers: dict[str, list[str]] = {"grader": ["127.0.0.1"]}
+
+    async def resolver(host: str) -> list[str]:
+        if host not in answers:
+            raise OSError("no name server")
+        return answers[host]
+
+    async with running(haproxy, api, resolver=resolver) as (agent, client), aiohttp.ClientSession() as session:
+        replica = Replica(haproxy, agent, client, api, servers, session)
+        port = await servers.start("grader")
+        obj = api.put(SLICES, make_target_slice("/services/grader/", f"http://grader:{port}"))
+        assert (await replica.acknowledge(obj))[0] == 200
+        assert await replica.who("/services/grader/") == "grader"
+        del answers["grader"]
+        while not agent.counters.resolve_errors:
+            await asyncio.sleep(0.02)
+        assert await replica.who("/services/grader/") == "grader"
+        obj = api.put(SLICES, obj)
+        assert (await replica.acknowledge(obj))[0] == 200
+        other = api.put(SLICES, make_target_slice("/services/late/", f"http://late:{port}"))
+        assert (await replica.acknowledge(other, 0.2))[1]["reason"] == "its host name has no address yet"
+        answers["late"] = ["127.0.0.1"]
+        assert (await replica.acknowledge(other))[0] == 200
+
+
+async def test_an_agent_that_comes_back_knows_the_addresses_of_names(
+    make_haproxy: MakeHaproxy, api: FakeApi, servers: Servers
+) -> None:
+    haproxy = make_haproxy(hub_port=await servers.start("hub"))
+    obj = api.put(SLICES, make_target_slice("/services/x/", f"http://grader:{await servers.start('grader')}"))
+    other = api.put(SLICES, make_target_slice("/services/y/", "http://never-resolved:80"))
+
+    async def well(host: str) -> list[str]:
+        if host != "grader":
+            raise OSError("unknown name")
+        return ["127.0.0.1"]
+
+    async def ill(host: str) -> list[str]:
+        raise OSError("no name server")
+
+    async with aiohttp.ClientSession() as session:
+        for resolver in (well, ill):
+            async with running(haproxy, api, resolver=resolver) as (agent, client):
+                replica = Replica(haproxy, agent, client, api, servers, session)
+                assert (await replica.acknowledge(obj))[0] == 200
+                assert await replica.who("/services/x/") == "grader"
+                assert (await replica.acknowledge(other, 0.1))[0] == 408
+
+
+async def test_junk_slices_disturb_nobody(replica: Replica) -> None:
+    for number in range(5):
+        junk = make_slice(f"/user/junk{number}/", "127.0.0.1")
+        junk["metadata"]["annotations"]["campus.jupyterhub/data"] = "x" * (10 if number else 200_000)
+        replica.api.put(SLICES, junk)
+    obj = await replica.student("ann")
+    assert (await replica.acknowledge(obj))[0] == 200
+    assert replica.agent.table.refusals == 5
+    text = await (await replica.client.get("/metrics")).text()
+    assert "campus_proxy_refusals_total 5" in text
+    assert "campus_proxy_routes 1" in text
+    table = await (await replica.client.get("/routes")).json()
+    assert sorted(row["served"] for row in table["routes"]) == [False] * 5 + [True]
+    assert [row["routespec"] for row in table["routes"] if row["served"]] == ["/user/ann/"]
+
+
+async def test_a_part_that_fails_takes_no_route_along(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    await replica.acknowledge(await replica.student("ann"))
+
+    def fail(self: object, obj: object) -> None:
+        raise RuntimeError("never thought of")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("campus_proxy.table.Table.put_pod", fail)
+        obj = await replica.student("bob")
+        while replica.agent.counters.failures < 2:
+            assert await replica.who("/user/ann/") == "ann"
+            assert (await replica.client.get("/ready")).status == 200
+    assert (await replica.acknowledge(obj))[0] == 200
+    assert await replica.who("/user/ann/") == "ann"
+    assert await replica.who("/user/bob/") == "bob"
+
+
+async def test_a_slice_that_cannot_even_be_read_takes_no_route_along(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(prefix: str, routespec: str) -> str:
+        if "poison" in routespec:
+            raise RuntimeError("never thought of")
+        return slice_name(prefix, routespec)
+
+    monkeypatch.setattr("campus_proxy.routes.slice_name", read)
+    replica.api.put(SLICES, make_slice("/user/poison/"))
+    assert (await replica.acknowledge(await replica.student("ann")))[0] == 200
+    assert replica.agent.counters.failures == 0
+
+
+async def test_a_wave_of_spawns_is_acknowledged_fast(replica: Replica) -> None:
+    port = await replica.servers.start("farm")
+    slices = []
+    for number in range(300):
+        replica.api.put(PODS, make_pod(f"p{number}", "127.0.0.1"))
+        slices.append(replica.api.put(SLICES, make_slice(f"/user/s{number}/", "127.0.0.1", port, f"p{number}")))
+    answers = await asyncio.gather(*(replica.acknowledge(obj, 20) for obj in slices))
+    assert {status for status, _unused in answers} == {200}
+    assert replica.agent.counters.applied < 200, "changes that come together are applied together"
+
+
+async def test_no_student_ever_meets_another_ones_server_while_pods_come_and_go(replica: Replica) -> None:
+    """Addresses are used again at once; the few servers say whose they are, since each has a port of its own."""
+    names = [f"s{number}" for number in range(8)]
+    ports = {name: await replica.servers.start(name) for name in names}
+    stop = asyncio.Event()
+    wrong: list[tuple[str, str]] = []
+
+    async def browse(name: str) -> None:
+        while not stop.is_set():
+            seen = await replica.who(f"/user/{name}/")
+            if seen not in {name, "hub"}:
+                wrong.append((name, seen))
+            await asyncio.sleep(0.005)
+
+    students = [asyncio.create_task(browse(name)) for name in names]
+    for turn in range(40):
+        name = names[turn % len(names)]
+        pod = f"pod-{name}-{turn}"
+        replica.api.put(PODS, make_pod(pod, "127.0.0.1"))
+        obj = replica.api.put(SLICES, make_slice(f"/user/{name}/", "127.0.0.1", ports[name], pod))
+        assert (await replica.acknowledge(obj))[0] == 200
+        assert await replica.who(f"/user/{name}/") == name
+        if turn % 3 == 0:
+            replica.api.delete(PODS, pod)
+        if turn % 10 == 9:
+            replica.api.forget_history()
+    stop.set()
+    await asyncio.gather(*students)
+    assert not wrong

@@ -1,0 +1,184 @@
+# Copyright: campus.jupyterhub contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The table of allowed flows, held against the policies that the roles render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Render = Callable[..., list[dict[str, Any]]]
+
+TEMPLATES = [("hub", "network.yml.j2"), ("proxy", "network.yml.j2")]
+HUB, PROXY, STUDENT = "hub", "proxy", "singleuser-server"
+
+
+def part(address: str, component: str, namespace: str = "jupyterhub") -> tuple[str, str, dict[str, str]]:
+    return address, namespace, {"app": "jupyterhub", "component": component}
+
+
+ENDS: dict[str, Any] = {
+    "proxy": part("10.244.1.1", PROXY),
+    "another proxy": part("10.244.2.1", PROXY),
+    "hub": part("10.244.1.2", HUB),
+    "student": part("10.244.1.3", STUDENT),
+    "another student": part("10.244.2.3", STUDENT),
+    "image puller": part("10.244.1.4", "image-puller"),
+    "unknown pod": ("10.244.1.5", "jupyterhub", {}),
+    "elsewhere": ("10.244.1.6", "default", {}),
+    "false proxy": part("10.244.1.7", PROXY, "default"),
+    "false hub": part("10.244.1.8", HUB, "default"),
+    "DNS": ("10.244.0.2", "kube-system", {"k8s-app": "kube-dns"}),
+    "node's DNS cache": ("169.254.20.10",),
+    "API server": ("172.18.0.2",),
+    "internet": ("93.184.216.34",),
+    "internet by IPv6": ("2606:2800:220:1::1",),
+    "private network": ("10.1.2.3",),
+    "private network by IPv6": ("fd12::1",),
+    "cloud metadata": ("169.254.169.254",),
+    "cloud metadata by IPv6": ("fd00:ec2::254",),
+    "other cloud's metadata": ("100.100.100.200",),
+    "database": ("10.8.0.4",),
+}
+
+ALLOWED = [
+    ("proxy", "student", 8888),
+    ("proxy", "hub", 8081),
+    ("hub", "student", 8888),
+    ("hub", "proxy", 8002),
+    ("hub", "another proxy", 8002),
+    ("student", "hub", 8081),
+    ("hub", "API server", 6443),
+    ("proxy", "API server", 6443),
+    ("hub", "DNS", 53),
+    ("proxy", "DNS", 53),
+    ("student", "DNS", 53),
+    ("student", "node's DNS cache", 53),
+    ("hub", "internet", 443),
+    ("student", "internet", 443),
+    ("student", "internet", 22),
+    ("student", "internet by IPv6", 443),
+    ("internet", "proxy", 8080),
+]
+
+DENIED = [
+    ("student", "another student", 8888),
+    ("student", "another student", 22),
+    ("student", "proxy", 8002),
+    ("student", "API server", 6443),
+    ("student", "API server", 443),
+    ("student", "private network", 443),
+    ("student", "private network by IPv6", 443),
+    ("student", "cloud metadata", 80),
+    ("student", "cloud metadata by IPv6", 80),
+    ("student", "other cloud's metadata", 80),
+    ("student", "hub", 22),
+    ("student", "elsewhere", 443),
+    ("student", "database", 5432),
+    ("hub", "cloud metadata", 80),
+    ("hub", "cloud metadata", 443),
+    ("hub", "cloud metadata by IPv6", 443),
+    ("hub", "internet", 80),
+    ("hub", "internet", 25),
+    ("hub", "database", 5432),
+    ("hub", "elsewhere", 8081),
+    ("hub", "student", 22),
+    ("hub", "false proxy", 8002),
+    ("proxy", "internet", 80),
+    ("proxy", "cloud metadata", 80),
+    ("proxy", "cloud metadata", 443),
+    ("proxy", "student", 22),
+    ("proxy", "hub", 22),
+    ("proxy", "elsewhere", 8888),
+    ("proxy", "database", 5432),
+    ("false proxy", "student", 8888),
+    ("false proxy", "hub", 8081),
+    ("false hub", "student", 8888),
+    ("false hub", "proxy", 8002),
+    ("elsewhere", "student", 8888),
+    ("elsewhere", "hub", 8081),
+    ("elsewhere", "proxy", 8002),
+    ("unknown pod", "student", 8888),
+    ("unknown pod", "hub", 8081),
+    ("unknown pod", "internet", 443),
+    ("image puller", "internet", 443),
+    ("image puller", "hub", 8081),
+    ("internet", "hub", 8081),
+    ("internet", "student", 8888),
+    ("internet", "proxy", 8002),
+]
+
+
+def policies(render: Render, **options: Any) -> tuple[dict[str, Any], ...]:
+    """NetworkPolicies of both roles; the same names in the same namespace would replace one another."""
+    found = [item for item in render(*TEMPLATES, **options) if item["kind"] == "NetworkPolicy"]
+    names = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found]
+    assert len(set(names)) == len(names)
+    return tuple(found)
+
+
+@pytest.fixture(scope="module")
+def allows(render: Render, network_of: Any, end_of: Any) -> Callable[..., bool]:
+    """allows(source, target, port, **options): whether the policies rendered with these options let it through."""
+
+    def answer(source: str, target: str, port: int, **options: Any) -> bool:
+        network = network_of(policies(render, **options))
+        answers = {
+            network.allows(end_of(*ENDS[source]), end_of(*ENDS[target]), port, protocol)
+            for protocol in (("TCP", "UDP") if port == 53 else ("TCP",))
+        }
+        assert len(answers) == 1
+        return bool(answers.pop())
+
+    return answer
+
+
+@pytest.mark.parametrize(("source", "target", "port"), ALLOWED)
+def test_allowed(allows: Callable[..., bool], source: str, target: str, port: int) -> None:
+    assert allows(source, target, port)
+
+
+@pytest.mark.parametrize(("source", "target", "port"), DENIED)
+def test_denied(allows: Callable[..., bool], source: str, target: str, port: int) -> None:
+    assert not allows(source, target, port)
+
+
+# One set of options for all of these: they do not touch each other.
+CONFIGURED: dict[str, Any] = {
+    "hub_student_egress": [],
+    "hub_db_url": "postgresql://hub:p@db:5432/hub",
+    "hub_egress": [],
+    "hub_config": {"KubeSpawner": {"port": 9999}},
+    # By default the API server may be anywhere.
+    "hub_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
+    "proxy_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port", "allowed"),
+    [
+        ("student", "internet", 443, False),
+        ("student", "DNS", 53, True),
+        ("student", "hub", 8081, True),
+        ("hub", "database", 5432, True),
+        ("hub", "database", 5433, False),
+        ("hub", "elsewhere", 5432, True),
+        ("hub", "cloud metadata", 5432, False),
+        ("student", "database", 5432, False),
+        ("hub", "student", 9999, True),
+        ("hub", "student", 8888, False),
+        ("hub", "API server", 6443, True),
+        ("hub", "internet", 443, False),
+        ("hub", "private network", 443, False),
+        ("proxy", "API server", 6443, True),
+        ("proxy", "internet", 443, False),
+        ("proxy", "private network", 443, False),
+    ],
+)
+def test_the_options_open_and_close(
+    allows: Callable[..., bool], source: str, target: str, port: int, allowed: bool
+) -> None:
+    assert allows(source, target, port, **CONFIGURED) is allowed

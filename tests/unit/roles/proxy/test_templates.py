@@ -1,0 +1,196 @@
+# Copyright: campus.jupyterhub contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from campus_proxy.settings import Settings
+
+Render = Callable[..., list[dict[str, Any]]]
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+TEMPLATES = (("proxy", "config.yml.j2"), ("proxy", "network.yml.j2"), ("proxy", "workloads.yml.j2"))
+# What role variables hold when they come from the command line, too: text.
+EVERYTHING: dict[str, Any] = {
+    "jupyterhub_name": "course",
+    "jupyterhub_namespace": "course",
+    "jupyterhub_url": "https://uni.example.org:8443/jupyter/",
+    "proxy_image_pull_secrets": ["registry"],
+    "proxy_replicas": "3",
+    "proxy_service_annotations": {"example.org/balancer": "internal"},
+    "proxy_external_traffic_policy": "Local",
+    "proxy_https": "secret",
+    "proxy_https_secret": "site-tls",
+    "proxy_trusted_networks": ["10.0.0.0/8", "fd00::/8"],
+    "proxy_drain_seconds": "60",
+    "proxy_access_log": "true",
+    "proxy_node_selector": {"pool": "core"},
+    "proxy_tolerations": [{"key": "core", "operator": "Exists"}],
+    "proxy_priority_class": "high",
+    "proxy_student_port": 9999,
+    "proxy_egress": [{"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]}],
+    "__proxy_certificate": {"resources": [{"data": {"tls.crt": "eA==", "tls.key": "eA=="}}]},
+}
+
+
+def by_name(objects: list[dict[str, Any]]) -> Objects:
+    found = {(item["kind"], item["metadata"]["name"]): item for item in objects}
+    assert len(found) == len(objects)
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(render: Render) -> Objects:
+    return by_name(render(*TEMPLATES))
+
+
+@pytest.fixture(scope="module")
+def full(render: Render) -> Objects:
+    return by_name(render(*TEMPLATES, **EVERYTHING))
+
+
+@pytest.fixture(params=["plain", "full"])
+def objects(request: pytest.FixtureRequest) -> Objects:
+    found: Objects = request.getfixturevalue(request.param)
+    return found
+
+
+def pod(objects: Objects) -> dict[str, Any]:
+    spec: dict[str, Any] = objects["Deployment", "proxy"]["spec"]["template"]["spec"]
+    return spec
+
+
+def containers(objects: Objects) -> list[dict[str, Any]]:
+    return [*pod(objects)["initContainers"], *pod(objects)["containers"]]
+
+
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item["value"] for item in container["env"] if "value" in item}
+
+
+def test_the_objects_of_the_proxy(plain: Objects, full: Objects) -> None:
+    assert set(plain) == {
+        ("ServiceAccount", "proxy"),
+        ("Role", "proxy"),
+        ("RoleBinding", "proxy"),
+        ("NetworkPolicy", "proxy"),
+        ("Service", "proxy-public"),
+        ("Service", "proxy-agent"),
+        ("PodDisruptionBudget", "proxy"),
+        ("Deployment", "proxy"),
+    }
+    assert set(full) == set(plain)
+
+
+def test_every_object_is_labelled(objects: Objects) -> None:
+    for item in objects.values():
+        labels = {"app": "jupyterhub", "component": "proxy", "app.kubernetes.io/managed-by": "campus.jupyterhub"}
+        assert item["metadata"]["labels"] == labels
+
+
+def test_the_proxy_may_only_look(objects: Objects) -> None:
+    rules = objects["Role", "proxy"]["rules"]
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert sorted(resource for rule in rules for resource in rule["resources"]) == ["endpointslices", "pods"]
+
+
+def test_pod_security_restricted(objects: Objects) -> None:
+    assert pod(objects)["securityContext"]["runAsNonRoot"] is True
+    assert pod(objects)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in containers(objects):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+    assert {kind for volume in pod(objects)["volumes"] for kind in volume if kind != "name"} <= {"emptyDir", "secret"}
+
+
+def test_quality_of_service_is_guaranteed(objects: Objects) -> None:
+    for container in containers(objects):
+        assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+        assert container["resources"]["limits"] == container["resources"]["requests"]
+
+
+def test_the_agent_outlives_haproxy(objects: Objects) -> None:
+    assert [container["name"] for container in containers(objects)] == ["agent", "haproxy"]
+    assert pod(objects)["initContainers"][0]["restartPolicy"] == "Always"
+
+
+def test_replacing_and_draining_leave_no_gap(objects: Objects) -> None:
+    strategy = objects["Deployment", "proxy"]["spec"]["strategy"]["rollingUpdate"]
+    assert strategy == {"maxSurge": 1, "maxUnavailable": 0}
+    budget = objects["PodDisruptionBudget", "proxy"]["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == objects["Deployment", "proxy"]["spec"]["selector"]
+    hook = pod(objects)["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert hook == ["campus-proxy-drain"]
+
+
+@pytest.mark.parametrize(("which", "seconds"), [("plain", 300), ("full", 60)])
+def test_the_pod_outlives_its_drain(request: pytest.FixtureRequest, which: str, seconds: int) -> None:
+    found = request.getfixturevalue(which)
+    assert pod(found)["terminationGracePeriodSeconds"] > seconds + 30
+
+
+def test_a_node_takes_no_two_replicas_along(objects: Objects) -> None:
+    host, zone = pod(objects)["topologySpreadConstraints"]
+    assert (host["topologyKey"], host["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "DoNotSchedule")
+    assert host["nodeTaintsPolicy"] == "Honor"
+    assert zone["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_the_image_takes_the_settings(plain: Objects, full: Objects) -> None:
+    for container in containers(plain):
+        settings = Settings.from_env(environment(container))
+        assert (settings.name, settings.https, settings.public_port, settings.access_log) == (
+            "jupyterhub",
+            "disabled",
+            443,
+            False,
+        )
+    for container in containers(full):
+        settings = Settings.from_env(environment(container))
+        assert (settings.name, settings.https, settings.public_port, settings.access_log) == (
+            "course",
+            "secret",
+            8443,
+            True,
+        )
+        assert settings.trusted_networks == ("10.0.0.0/8", "fd00::/8")
+        assert settings.drain_seconds == 60
+
+
+@pytest.mark.parametrize(("expose", "kind"), [("load_balancer", "LoadBalancer"), ("cluster_ip", "ClusterIP")])
+def test_how_people_reach_it(render: Render, plain: Objects, expose: str, kind: str) -> None:
+    assert plain["Service", "proxy-public"]["spec"]["type"] == "NodePort"
+    assert plain["Service", "proxy-public"]["spec"]["ports"][0]["nodePort"] == 30080
+    service = by_name(render(TEMPLATES[-1], proxy_expose=expose))["Service", "proxy-public"]["spec"]
+    assert service["type"] == kind
+    assert "nodePort" not in service["ports"][0]
+    assert ("externalTrafficPolicy" in service) is (expose != "cluster_ip")
+
+
+def test_https_has_its_port_and_its_certificate(full: Objects) -> None:
+    ports = full["Service", "proxy-public"]["spec"]["ports"]
+    assert [(port["port"], port["nodePort"]) for port in ports] == [(80, 30080), (443, 30443)]
+    items = next(volume for volume in pod(full)["volumes"] if volume["name"] == "certificate")["secret"]["items"]
+    # HAProxy finds the key beside the certificate by its name.
+    assert {item["key"]: item["path"] for item in items} == {"tls.crt": "site.pem", "tls.key": "site.pem.key"}
+    assert full["Deployment", "proxy"]["spec"]["template"]["metadata"]["annotations"]["checksum/certificate"]
+
+
+def test_the_options_arrive(full: Objects) -> None:
+    assert full["Deployment", "proxy"]["spec"]["replicas"] == 3
+    assert pod(full)["priorityClassName"] == "high"
+    assert pod(full)["nodeSelector"] == {"pool": "core"}
+    assert pod(full)["tolerations"] == EVERYTHING["proxy_tolerations"]
+    assert pod(full)["imagePullSecrets"] == [{"name": "registry"}]
+    public = full["Service", "proxy-public"]
+    assert public["metadata"]["annotations"] == {"example.org/balancer": "internal"}
+    assert public["spec"]["externalTrafficPolicy"] == "Local"
+    egress = full["NetworkPolicy", "proxy"]["spec"]["egress"]
+    assert EVERYTHING["proxy_egress"][0] in egress
+    assert [{"port": 9999, "protocol": "TCP"}] in [rule.get("ports") for rule in egress]

@@ -1,0 +1,115 @@
+"""What the role storage brings to a cluster, rendered with its defaults and with options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Json = dict[str, Any]
+
+TEMPLATES = [("storage", f"{name}.yml.j2") for name in ("namespace", "rights", "classes", "workloads")]
+DRIVER = "local.csi.campus.jupyterhub"
+OTHERWISE: Json = {
+    "storage_namespace": "disks",
+    "storage_class": "students",
+    "storage_scratch_class": "side",
+    "storage_kubelet_path": "/data/kubelet",
+    "storage_pool_path": "/srv/disks",
+    "storage_pool_size": "",
+    "storage_tolerations": [{"key": "gpu", "operator": "Exists"}],
+    "storage_node_selector": {"pool": "students"},
+    "storage_image_pull_secrets": ["one", "two"],
+}
+IMAGES = {"csi": "csi:1", "csi_provisioner": "provisioner:1", "csi_resizer": "resizer:1"}
+
+Render = Callable[..., list[Json]]
+Objects = Callable[..., dict[tuple[str, str], Json]]
+
+
+@pytest.fixture
+def objects(render: Render) -> Objects:
+    def rendered(**options: Any) -> dict[tuple[str, str], Json]:
+        found = render(*TEMPLATES, jupyterhub_images=IMAGES, **options)
+        return {(item["kind"], item["metadata"]["name"]): item for item in found}
+
+    return rendered
+
+
+def containers(workload: Json) -> dict[str, Json]:
+    return {each["name"]: each for each in workload["spec"]["template"]["spec"]["containers"]}
+
+
+def test_every_object_is_labelled_as_ours(objects: Objects) -> None:
+    for item in objects().values():
+        labels = item["metadata"]["labels"]
+        assert labels["app"] == "jupyterhub"
+        assert labels["app.kubernetes.io/managed-by"] == "campus.jupyterhub"
+
+
+def test_students_disks_are_retained_and_scratch_disks_are_not(
+    objects: Objects,
+) -> None:
+    found = objects(**OTHERWISE)
+    classes = {name: item for (kind, name), item in found.items() if kind == "StorageClass"}
+    assert {name: item["reclaimPolicy"] for name, item in classes.items()} == {"students": "Retain", "side": "Delete"}
+    for item in classes.values():
+        assert item["provisioner"] == DRIVER
+        assert item["allowVolumeExpansion"] is True
+        assert item["volumeBindingMode"] == "WaitForFirstConsumer"
+
+
+def test_only_the_driver_itself_is_privileged(objects: Objects) -> None:
+    found = objects()
+    driver = containers(found["DaemonSet", "storage-driver"])
+    assert driver["driver"]["securityContext"]["privileged"] is True
+    sidecars = [driver["provisioner"], *containers(found["Deployment", "storage-resizer"]).values()]
+    for sidecar in sidecars:
+        assert sidecar["securityContext"]["allowPrivilegeEscalation"] is False
+        assert sidecar["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert [mount["name"] for mount in sidecar["volumeMounts"]] == ["sockets"]
+    assert found["Namespace", "jupyterhub-storage"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == (
+        "privileged"
+    )
+
+
+def test_paths_are_the_same_inside_and_outside(objects: Objects) -> None:
+    found = objects(**OTHERWISE)
+    workload = found["DaemonSet", "storage-driver"]
+    spec = workload["spec"]["template"]["spec"]
+    outside = {volume["name"]: volume.get("hostPath", {}).get("path") for volume in spec["volumes"]}
+    driver = containers(workload)["driver"]
+    for mount in driver["volumeMounts"]:
+        if mount["name"] != "tmp":
+            assert mount["mountPath"] == outside[mount["name"]]
+            assert mount["mountPropagation"] == "Bidirectional"
+    assert f"--endpoint=/data/kubelet/plugins/{DRIVER}/csi.sock" in driver["args"]
+    assert "--pool-path=/srv/disks" in driver["args"]
+    assert "--pool-size=" in driver["args"]
+
+
+def test_rights_name_what_they_are_for(objects: Objects) -> None:
+    for (kind, _unused), item in objects().items():
+        if kind in ("Role", "ClusterRole"):
+            for rule in item["rules"]:
+                assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
+                assert "secrets" not in rule["resources"]
+
+
+def test_every_binding_finds_its_role_and_account(objects: Objects) -> None:
+    found = objects(**OTHERWISE)
+    for (kind, _unused), item in found.items():
+        if kind.endswith("Binding"):
+            assert (item["roleRef"]["kind"], item["roleRef"]["name"]) in found
+            for subject in item["subjects"]:
+                assert found["ServiceAccount", subject["name"]]["metadata"]["namespace"] == subject["namespace"]
+
+
+def test_pods_go_where_students_go(objects: Objects) -> None:
+    found = objects(**OTHERWISE)
+    for name in (("DaemonSet", "storage-driver"), ("Deployment", "storage-resizer")):
+        spec = found[name]["spec"]["template"]["spec"]
+        assert spec["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+        assert spec["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "students"}
+        assert spec["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
