@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
 from campus_proxy import launch
 from campus_proxy.haproxy import RouteMap
 from campus_proxy.routes import DATA, MANAGED_BY, ROUTESPEC, TARGET, slice_name
@@ -21,13 +22,6 @@ NAMESPACE = "campus"
 PREFIX = "jupyterhub"
 SLICES = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on just now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def make_slice(

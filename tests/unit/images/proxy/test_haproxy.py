@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.conftest import MakeHaproxy
-from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import Haproxy, Servers, free_port
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import Haproxy, Servers
+from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
 from campus_proxy.haproxy import HaproxyError, RouteMap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
