@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.campus.jupyterhub.plugins.module_utils._students import owners
+
 DOCUMENTATION = r"""
 name: students
 author:
@@ -21,6 +23,11 @@ options:
     type: list
     elements: dict
     required: true
+  volumes:
+    description: PersistentVolumes; one whose claim is gone still holds somebody's work, and goes by the claim's name.
+    type: list
+    elements: dict
+    default: []
   without:
     description: A user who is no student, such as the one of the smoke test.
     type: str
@@ -40,13 +47,10 @@ _value:
   elements: str
 """
 
-USER = "hub.jupyter.org/username"
 
-
-def students(claims: list[dict[str, Any]], without: str = "") -> list[str]:
-    """Return the user names of the claims, each once, in order."""
-    names = {(claim["metadata"].get("annotations") or {}).get(USER) or claim["metadata"]["name"] for claim in claims}
-    return sorted(names - {without})
+def students(claims: list[dict[str, Any]], volumes: list[dict[str, Any]] | None = None, without: str = "") -> list[str]:
+    """Return whose disks there are, each once, in order."""
+    return owners(claims, volumes or [], without)
 
 
 class FilterModule:

@@ -76,7 +76,8 @@ class LocalRegistry:
                 f"The local registry on port {self.port} serves {', '.join(serves)}, not {self.data}: set "
                 "images_cache_dir to the folder above it, or choose another images_local_registry_port."
             )
-        return "serving"
+        # A folder that was removed under the running container is another one when it comes back.
+        return "serving" if self.data.is_dir() else "stopped"
 
     def start(self, image: str) -> None:
         """Start the container anew; it holds nothing that is not below its data folder. Raises ImagesError."""
@@ -93,13 +94,17 @@ class LocalRegistry:
 
     def remove(self) -> None:
         """Remove the container and keep its data."""
-        for found in self.ids():
+        for found in self.own():
             self.runtime.output("rm", "--force", "--volumes", found)
 
-    def ids(self) -> list[str]:
-        """Return the container's id, in a list that is empty when there is none."""
-        found = self.runtime.output("ps", "--all", "--filter", f"name=^{self.name}$", "--format", "{{.ID}}")
+    def ids(self, *filters: str) -> list[str]:
+        """Return the id of the container of that name, in a list that is empty when there is none."""
+        found = self.runtime.output("ps", "--all", "--filter", f"name=^{self.name}$", *filters, "--format", "{{.ID}}")
         return found.split()
+
+    def own(self) -> list[str]:
+        """Return the same, but not for a container that somebody else made under that name."""
+        return self.ids("--filter", f"label={LABEL}=registry")
 
     def _answers(self) -> bool:
         try:

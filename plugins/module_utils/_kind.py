@@ -16,6 +16,9 @@ Json = dict[str, Any]
 
 # Written into the control plane's container when the cluster is complete; says who made it, and how.
 MARK = "/kind/campus.jupyterhub.json"
+DELETE = "run `make down DELETE_DISKS=yes` (teardown_delete_disks: true)"
+# By this label kind knows its nodes.
+LABEL = "io.x-k8s.kind.cluster"
 # Podman's containers may not raise limits that the machine itself forbids; kubelet then has to be told.
 KUBELET = {"kind": "KubeletConfiguration", "failCgroupV1": False, "cgroupDriver": "systemd"}
 
@@ -57,12 +60,21 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """What is there: the containers with their states, the mark, whether the API server answers, taken ports."""
+    """What is there: the containers with their states, the mark, whether the API server answers, taken ports.
+
+    ``begun`` says that a run of this collection began to make the cluster and did not come to the end.
+    """
 
     containers: Mapping[str, str]
     mark: Json | None = None
     uid: str = ""
     taken: Sequence[HostPort] = ()
+    begun: bool = False
+
+    @property
+    def stopped(self) -> list[str]:
+        """Return the containers that do not run, in order."""
+        return sorted(name for name, state in self.containers.items() if state != "running")
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,8 @@ class Plan:
 
 
 def delete_command(name: str, runtime: str) -> str:
-    """Return what a user types to remove a cluster."""
-    return f"KIND_EXPERIMENTAL_PROVIDER={runtime} kind delete cluster --name {name}"
+    """Return what a user types to remove a cluster; kind itself need not be in the PATH."""
+    return f"{runtime} rm --force --volumes $({runtime} ps --all --quiet --filter label={LABEL}={name})"
 
 
 def decide(wanted: Wanted, found: Found, runtime: str) -> Plan:
@@ -90,16 +102,20 @@ def decide(wanted: Wanted, found: Found, runtime: str) -> Plan:
                 "cluster_host_ports."
             )
         return Plan(create=True, registry=bool(wanted.registry_port))
-    stopped = sorted(name for name, state in found.containers.items() if state != "running")
-    if stopped:
+    if found.begun and found.mark is None:
         raise KindError(
-            f"The kind cluster {wanted.name} is not running: {', '.join(stopped)} stopped. Start it with "
-            f"'{runtime} start {' '.join(stopped)}', or remove it with '{remove}' and run again."
+            f"The kind cluster {wanted.name} was begun by an earlier run that did not come to its end: remove it with "
+            "`make down` (playbooks/teardown.yml) and run again."
+        )
+    if found.stopped:
+        raise KindError(
+            f"The kind cluster {wanted.name} is not running: {', '.join(found.stopped)} stopped. Start it with "
+            f"'{runtime} start {' '.join(found.stopped)}', or remove it with '{remove}' and run again."
         )
     if found.mark is None:
         raise KindError(
-            f"A kind cluster {wanted.name} exists that was not made, or not finished, by this collection: choose "
-            f"another cluster_name, or remove it with '{remove}'."
+            f"A kind cluster {wanted.name} exists that was not made by this collection: choose another cluster_name, "
+            f"or remove it with '{remove}'."
         )
     if not found.uid:
         raise KindError(
@@ -107,6 +123,35 @@ def decide(wanted: Wanted, found: Found, runtime: str) -> Plan:
             f"run again, or remove it with '{remove}'."
         )
     return reuse(wanted, found.mark, remove)
+
+
+def decide_removal(name: str, found: Found, runtime: str, delete_disks: bool) -> None:
+    """Raise KindError where the cluster that is there must not be removed, or nobody can say whether it may.
+
+    A cluster that was only begun never had a student.
+    """
+    if not found.containers or (found.begun and found.mark is None):
+        return
+    if found.mark is None:
+        raise KindError(
+            f"The kind cluster {name} was not made by this collection and is left alone; remove it with "
+            f"'{delete_command(name, runtime)}'."
+        )
+    if not found.uid and not delete_disks:
+        start = f"Start it with '{runtime} start {' '.join(found.stopped)}'" if found.stopped else "Wait a minute"
+        raise KindError(
+            f"The kind cluster {name} does not answer, so nobody can say which students have disks there. Nothing was "
+            f"removed. {start} and try again; to delete it with whatever is on its disks, {DELETE}."
+        )
+
+
+def keep_disks(students: Sequence[str]) -> None:
+    """Raise KindError when there are students with disks."""
+    if students:
+        raise KindError(
+            f"Students have disks here ({len(students)}): {', '.join(students)}. Nothing was removed. To delete their "
+            f"work as well, {DELETE}."
+        )
 
 
 def reuse(wanted: Wanted, mark: Json, remove: str) -> Plan:

@@ -19,7 +19,8 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._kind import (
     Plan,
     Wanted,
     decide,
-    delete_command,
+    decide_removal,
+    keep_disks,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._kind_run import Kind
 
@@ -90,18 +91,17 @@ def carry_out(plan: Plan, wanted: Wanted, kind: Kind, kubeconfig: Path, rejoin: 
 
 def absent(params: Json, runtime: Runtime, kind: Kind, check_mode: bool) -> Json:
     """Remove the cluster and the local registry, and return the module's result; raises KindError and ImagesError."""
-    nodes = kind.containers()
-    if nodes and kind.mark() is None:
-        raise KindError(
-            f"The kind cluster {params['name']} was not made, or not finished, by this collection and is left alone; "
-            f"remove it with '{delete_command(params['name'], runtime.name)}'."
-        )
+    found = kind.look(())
+    right_cluster(params["cluster_uid"], found.uid, params["name"])
+    decide_removal(params["name"], found, runtime.name, params["delete_disks"])
+    if found.mark and not params["delete_disks"]:
+        keep_disks(kind.students(without=params["canary"]))
     registry = LocalRegistry(runtime, params["registry_port"], Path())
-    unused = bool(params["registry_port"] and registry.ids() and not kind.others())
-    changed = bool(nodes) or unused
+    unused = bool(params["registry_port"] and registry.own() and not kind.others())
+    changed = bool(found.containers) or unused
     if unused and not check_mode:
         registry.remove()
-    if nodes and not check_mode:
+    if found.containers and not check_mode:
         kind.delete()
     kubeconfig = Path(params["kubeconfig"])
     if kubeconfig.exists() and not check_mode:
@@ -121,6 +121,6 @@ def run(params: Json, check_mode: bool) -> Json:
     """Return the module's result; raises KindError and ImagesError."""
     runtime = find_runtime(params["runtime"], Path(params["cache"]))
     runtime = Runtime(runtime.name, {**runtime.env, **params["environment"]})
-    kind = Kind(runtime, params["kind"], params["name"], Path(params["log"]))
+    kind = Kind(runtime, params["kind"], params["name"], Path(params["log"]), Path(params["cache"]))
     state = present if params["state"] == "present" else absent
     return state(params, runtime, kind, check_mode)

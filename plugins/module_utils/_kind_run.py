@@ -14,6 +14,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._build_local_registry import registry_name
@@ -21,6 +22,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._build_process i
 from ansible_collections.campus.jupyterhub.plugins.module_utils._build_runtime import Runtime
 from ansible_collections.campus.jupyterhub.plugins.module_utils._images import ImagesError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._kind import (
+    LABEL,
     MARK,
     Found,
     HostPort,
@@ -30,9 +32,9 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._kind import (
     registry_hosting,
     registry_hosts,
 )
+from ansible_collections.campus.jupyterhub.plugins.module_utils._students import STORAGE, owners
 
 NETWORK = "kind"
-LABEL = "io.x-k8s.kind.cluster"
 WAIT_SECONDS = 120
 # kind mounts it into the nodes; a machine without kernel modules lacks it.
 MODULES = Path("/lib/modules")
@@ -43,7 +45,7 @@ KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
 
 
 def taken_ports(ports: Sequence[HostPort]) -> list[HostPort]:
-    """Return the ports of this machine that another program listens on."""
+    """Return the ports of this machine that another program listens on; raises ImagesError for a forbidden one."""
     found = []
     for port in ports:
         family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
@@ -51,6 +53,11 @@ def taken_ports(ports: Sequence[HostPort]) -> list[HostPort]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((port.address, port.host))
+            except PermissionError as error:
+                raise ImagesError(
+                    f"Port {port.host} of {port.address} may not be used by this user: choose one above 1023 in "
+                    "cluster_host_ports, or run as root."
+                ) from error
             except OSError:
                 found.append(port)
     return found
@@ -83,10 +90,14 @@ def allow_watches(limit: Path = WATCHES) -> None:
 class Kind:
     """Runs kind and the container runtime; methods raise ImagesError, whose text is a sentence for the user."""
 
-    def __init__(self, runtime: Runtime, command: str, name: str, log: Path) -> None:
-        """``command`` is the program kind, ``log`` the file for what it says."""
+    def __init__(self, runtime: Runtime, command: str, name: str, log: Path, cache: Path) -> None:
+        """``command`` is the program kind, ``log`` the file for what it says.
+
+        In the folder ``cache`` it is noted which clusters were begun and are not complete.
+        """
         env = {**runtime.env, "KIND_EXPERIMENTAL_PROVIDER": runtime.name}
         self._runtime, self._kind, self._name, self._log = Runtime(runtime.name, env), command, name, log
+        self._begun = cache / "begun" / name
 
     @property
     def control_plane(self) -> str:
@@ -109,9 +120,8 @@ class Kind:
         containers = self.containers()
         if not containers:
             return Found({}, taken=taken_ports(ports))
-        if set(containers.values()) != {"running"}:
-            return Found(containers, self.mark())
-        return Found(containers, self.mark(), self.uid())
+        found = Found(containers, self.mark(), begun=self._begun.exists())
+        return found if found.stopped else replace(found, uid=self.uid())
 
     def mark(self) -> Json | None:
         """Return what this collection remembered in the cluster, or None when it did not make it."""
@@ -137,10 +147,30 @@ class Kind:
         except ImagesError:
             return ""
 
+    def students(self, without: str) -> list[str]:
+        """Return the students who have disks in the cluster, ``without`` excepted."""
+        claims = self._get("persistentvolumeclaims", "--all-namespaces", f"--selector={STORAGE}")
+        return owners(claims, self._get("persistentvolumes"), without)
+
+    def _get(self, *what: str) -> list[Json]:
+        text = self._exec(self.control_plane, *KUBECTL, "get", *what, "--output=json", "--request-timeout=30s")
+        return list(json.loads(text)["items"])
+
     def create(self, wanted: Wanted, kubeconfig: Path) -> None:
         """Make the cluster and wait until its nodes and its DNS are ready."""
         make_modules_folder()
         allow_watches()
+        self._begun.parent.mkdir(parents=True, exist_ok=True)
+        self._begun.touch()
+        try:
+            self._create(wanted, kubeconfig)
+        except ImagesError:
+            # kind takes its own failures away; then there is nothing to be remembered.
+            if not self.containers():
+                self._begun.unlink()
+            raise
+
+    def _create(self, wanted: Wanted, kubeconfig: Path) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
@@ -172,8 +202,9 @@ class Kind:
         return bool(self._runtime.output("ps", *filters, "--format", "{{.ID}}").strip())
 
     def remember(self, wanted: Wanted) -> None:
-        """Leave the mark."""
+        """Leave the mark: the cluster is complete."""
         self._write(self.control_plane, MARK, json.dumps(wanted.mark()))
+        self._begun.unlink(missing_ok=True)
 
     def runs(self) -> bool:
         """Say whether the program kind is there; the role images brings it."""
@@ -188,6 +219,7 @@ class Kind:
         nodes = list(self.containers())
         last = not self.others()
         self._runtime.output("rm", "--force", "--volumes", *nodes)
+        self._begun.unlink(missing_ok=True)
         for node in nodes:
             # kind labels a node's disk with the node's name.
             for volume in self._runtime.output("volume", "ls", "--quiet", "--filter", f"label={node}").split():
@@ -199,7 +231,9 @@ class Kind:
 
     def _run(self, command: Sequence[str]) -> None:
         self._log.write_bytes(b"")
-        Processes().run(f"The kind cluster {self._name}", command, self._log, self._runtime.env)
+        processes = Processes()
+        with processes.ending_with_this_one():
+            processes.run(f"The kind cluster {self._name}", command, self._log, self._runtime.env)
 
     def _exec(self, node: str, *command: str, stdin: str | None = None) -> str:
         interactive = ["--interactive"] if stdin is not None else []

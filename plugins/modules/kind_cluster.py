@@ -13,6 +13,8 @@ author:
 description:
   - Makes a cluster whose nodes are containers, and lets it pull from the local registry.
   - A cluster that runs is used again. One that was made by somebody else, or that is dead, is refused, not repaired.
+  - A cluster goes with everything on its disks. One on which students have disks, or that does not answer when it is
+    asked for them, is therefore removed with O(delete_disks=true) only.
 attributes:
   check_mode:
     description: Refuses what could not be done, and says whether a cluster would be made.
@@ -30,6 +32,14 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  delete_disks:
+    description: Whether the cluster may be removed together with disks of students.
+    type: bool
+    default: false
+  canary:
+    description: A user whose disk does not count.
+    type: str
+    default: canary
   workers:
     description: Nodes besides the control plane.
     type: int
@@ -109,6 +119,13 @@ EXAMPLES = r"""
     kubeconfig: build/kubeconfig
     cache: ~/.cache/campus.jupyterhub
     log: build/logs/cluster.log
+
+- name: Remove the cluster, unless students have disks there
+  campus.jupyterhub.kind_cluster:
+    state: absent
+    kubeconfig: build/kubeconfig
+    cache: ~/.cache/campus.jupyterhub
+    log: build/logs/cluster.log
 """
 
 RETURN = r"""
@@ -152,6 +169,8 @@ PORT = {
 ARGUMENT_SPEC = {
     "name": {"type": "str", "default": "jupyterhub"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "delete_disks": {"type": "bool", "default": False},
+    "canary": {"type": "str", "default": "canary"},
     "workers": {"type": "int", "default": 2},
     "image": {"type": "str", "default": ""},
     "built": {"type": "dict", "default": {}},

@@ -35,7 +35,7 @@ def test_what_is_to_be_done(wanted: kind.Wanted, found: kind.Found, plan: kind.P
     assert kind.decide(wanted, found, "podman") == plan
 
 
-REMOVE = "KIND_EXPERIMENTAL_PROVIDER=podman kind delete cluster --name lab"
+REMOVE = "podman rm --force --volumes $(podman ps --all --quiet --filter label=io.x-k8s.kind.cluster=lab)"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,8 @@ REMOVE = "KIND_EXPERIMENTAL_PROVIDER=podman kind delete cluster --name lab"
             kind.Found({**RUNNING, "lab-worker": "exited"}, WANTED.mark()),
             f"not running: lab-worker stopped. Start it with 'podman start lab-worker', or remove it with '{REMOVE}'",
         ),
-        (WANTED, kind.Found(RUNNING, None, "uid"), "was not made, or not finished, by this collection: choose another"),
+        (WANTED, kind.Found(RUNNING, None, "uid"), "was not made by this collection: choose another"),
+        (WANTED, kind.Found(RUNNING, None, "uid", begun=True), "was begun by an earlier run"),
         (WANTED, kind.Found(RUNNING, WANTED.mark()), "its API server does not answer"),
         (replace(WANTED, workers=1), COMPLETE, "was made with cluster_workers 2, not 1, which cannot be changed later"),
         (replace(WANTED, host_ports=()), COMPLETE, "cluster_host_ports 127.0.0.1:8000→30080, not none"),

@@ -29,7 +29,7 @@ if args[0] == "ps":
     wanted = [a for a in args if a.startswith("label=") or a.startswith("name=")]
     if any(a == "label=io.x-k8s.kind.cluster" for a in wanted):
         print("\\n".join([*machine["nodes"], *machine["others"]]))
-    elif any(a.startswith("label=") for a in wanted):
+    elif any(a.startswith("label=io.x-k8s.kind.cluster") for a in wanted):
         print("\\n".join(f"{name} {status}" for name, status in machine["nodes"].items()))
     elif machine["registry"] and ("network=kind" not in args or machine["registry"] == "joined"):
         print("abc123")
@@ -41,6 +41,8 @@ elif args[0] == "exec" and "namespace" in args:
     if not machine["uid"]:
         sys.exit("connection refused")
     print(machine["uid"], end="")
+elif args[0] == "exec" and "--output=json" in args:
+    print(json.dumps({"items": machine["volumes" if "persistentvolumes" in args else "claims"]}))
 elif args[0] == "exec" and "/kind/campus.jupyterhub.json" in args[-1]:
     machine["mark"] = json.loads(sys.stdin.read())
 elif args[:2] == ["network", "connect"]:
@@ -63,9 +65,30 @@ else:
     names = ["control-plane", *(f"worker{n}" for n in range(len(config["nodes"]) - 1))]
     machine["nodes"] = {f"{config['name']}-{name}": "Up 1 second ago" for name in names}
     machine["uid"] = "new-uid"
+    if machine["interrupted"]:
+        state.write_text(json.dumps(machine))
+        sys.exit("terminated")
 state.write_text(json.dumps(machine))
 """
-EMPTY: dict[str, Any] = {"nodes": {}, "others": [], "mark": None, "uid": "", "registry": "running", "calls": []}
+EMPTY: dict[str, Any] = {
+    "nodes": {},
+    "others": [],
+    "mark": None,
+    "uid": "",
+    "registry": "running",
+    "calls": [],
+    "claims": [],
+    "volumes": [],
+    "interrupted": False,
+}
+ANNS = {"metadata": {"name": "claim-ann", "annotations": {"hub.jupyter.org/username": "ann"}}}
+CANARYS = {"metadata": {"name": "claim-canary", "annotations": {"hub.jupyter.org/username": "canary"}}}
+BENS_LAST = {
+    "metadata": {"name": "pvc-1"},
+    "spec": {"claimRef": {"name": "claim-ben", "namespace": "jupyterhub"}},
+    "status": {"phase": "Released"},
+}
+STOPPED = {"lab-control-plane": "Exited (137) 2 hours ago"}
 
 
 @pytest.fixture
@@ -86,6 +109,8 @@ def options(machine: Path, **changes: Any) -> dict[str, Any]:
     return {
         "name": "lab",
         "state": "present",
+        "delete_disks": False,
+        "canary": "canary",
         "workers": 1,
         "image": "kindest/node:v1.36.3",
         "built": {},
@@ -149,9 +174,9 @@ def test_a_registry_that_was_started_anew_joins_again(machine: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "wish", "said"),
     [
-        ({"mark": None}, {}, "was not made, or not finished, by this collection"),
+        ({"mark": None}, {}, "was not made by this collection"),
         ({"uid": ""}, {}, "its API server does not answer"),
-        ({"nodes": {"lab-control-plane": "Exited (137) 2 hours ago"}}, {}, "is not running: lab-control-plane stopped"),
+        ({"nodes": STOPPED}, {}, "is not running: lab-control-plane stopped"),
         ({}, {"workers": 3}, "was made with cluster_workers 1, not 3"),
         ({}, {"cluster_uid": "other"}, "has the uid new-uid, not other"),
     ],
@@ -184,7 +209,65 @@ def test_removing_takes_the_registry_with_the_last_cluster(machine: Path) -> Non
 
 def test_a_foreign_cluster_is_not_removed(machine: Path) -> None:
     change(machine, nodes={"lab-control-plane": "Up 1 hour ago"})
-    with pytest.raises(KindError, match="left alone; remove it with 'KIND_EXPERIMENTAL_PROVIDER=podman kind delete"):
+    with pytest.raises(KindError, match="left alone; remove it with 'podman rm --force --volumes"):
+        kind_cluster.run(options(machine, state="absent", delete_disks=True), check_mode=False)
+    assert state_of(machine)["nodes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wish", "said"),
+    [
+        ({"claims": [CANARYS, ANNS]}, {}, r"disks here \(1\): ann. Nothing was removed. .*DELETE_DISKS=yes"),
+        ({"volumes": [BENS_LAST]}, {}, r"disks here \(1\): claim-ben. Nothing was removed"),
+        ({"nodes": STOPPED}, {}, "Nothing was removed. Start it with 'podman start lab-control-plane'"),
+        ({"uid": ""}, {}, "does not answer, so nobody can say which students have disks there. Nothing was removed"),
+        ({}, {"cluster_uid": "other", "delete_disks": True}, "has the uid new-uid, not other"),
+    ],
+)
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_disks_of_students_are_not_removed_by_the_way(
+    machine: Path, changes: dict[str, Any], wish: dict[str, Any], said: str, check_mode: bool
+) -> None:
+    kind_cluster.run(options(machine), check_mode=False)
+    change(machine, **changes)
+    before = state_of(machine)["nodes"]
+    with pytest.raises(KindError, match=said):
+        kind_cluster.run(options(machine, state="absent", **wish), check_mode=check_mode)
+    assert state_of(machine)["nodes"] == before
+    if not wish:
+        kind_cluster.run(options(machine, state="absent", delete_disks=True), check_mode=False)
+        assert state_of(machine)["nodes"] == {}
+
+
+def test_the_canarys_disk_holds_nobody_back(machine: Path) -> None:
+    kind_cluster.run(options(machine), check_mode=False)
+    change(machine, claims=[CANARYS])
+    assert kind_cluster.run(options(machine, state="absent"), check_mode=False)["changed"]
+    assert state_of(machine)["nodes"] == {}
+
+
+def test_a_cluster_that_was_only_begun_is_said_to_be_and_can_be_removed(machine: Path) -> None:
+    change(machine, interrupted=True)
+    with pytest.raises(ImagesError, match="kind ended with 1"):
+        kind_cluster.run(options(machine), check_mode=False)
+    change(machine, interrupted=False)
+    with pytest.raises(
+        KindError, match="was begun by an earlier run that did not come to its end: remove it with `make"
+    ):
+        kind_cluster.run(options(machine), check_mode=False)
+    assert kind_cluster.run(options(machine, state="absent"), check_mode=False)["changed"]
+    assert kind_cluster.run(options(machine), check_mode=False)["changed"]
+    # Once complete, a cluster without its mark is somebody else's.
+    change(machine, mark=None)
+    with pytest.raises(KindError, match="was not made by this collection"):
+        kind_cluster.run(options(machine, state="absent"), check_mode=False)
+
+
+def test_a_creation_that_leaves_nothing_is_forgotten(machine: Path) -> None:
+    with pytest.raises(ImagesError, match="could not run"):
+        kind_cluster.run(options(machine, kind=str(machine / "no-kind")), check_mode=False)
+    change(machine, nodes={"lab-control-plane": "Up 1 hour ago"})
+    with pytest.raises(KindError, match="was not made by this collection"):
         kind_cluster.run(options(machine, state="absent"), check_mode=False)
 
 
