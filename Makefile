@@ -20,7 +20,7 @@ up: setup ## Bring up Kubernetes, the hub, two proxies and a disk for every stud
 down: setup ## Remove all of it; refuses while student disks exist, unless DELETE_DISKS=yes
 	@$(PLAYBOOK) playbooks/teardown.yml -e teardown_delete_disks=$(DELETE_DISKS)
 
-password: ## Show the passwords of the sample's shared log-in
+password: setup ## Show the passwords of the sample's shared log-in
 	@build/venv/bin/python scripts/show_site.py --passwords
 
 test: ## Everything that is tested, on a cluster of its own

@@ -8,6 +8,9 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/campus.jupyterhub
 log=build/setup-$kind.log
 mkdir -p build "$cache"
 : >"$log"
+# Another checkout may set itself up at the same time.
+exec 9>"$cache/setup.lock"
+flock --nonblock 9 || { echo "Waiting for another set-up on this machine"; flock 9; }
 
 say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
 
@@ -49,9 +52,9 @@ install_packages() {
         sudo -n true 2>/dev/null || stop "these packages are missing: run 'sudo apt-get install ${packages[*]}', then this again."
         sudo=(sudo)
     fi
-    run "Refreshing the package lists" "${sudo[@]}" apt-get update
+    run "Refreshing the package lists" "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=300 update
     run "Installing ${#packages[@]} packages: ${packages[*]}" \
-        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${packages[@]}"
 }
 
 install_python() {

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
+from urllib3.exceptions import HTTPError
 
+SECONDS = 20
 SITE = Path(__file__).resolve().parent.parent / "build" / "site.json"
 
 Json = dict[str, Any]
@@ -49,10 +51,19 @@ def passwords(site: Json) -> list[str]:
     login = site["login"]
     if "secret" not in login:
         sys.exit(f"People log in by {login['authenticator']} here; there is no shared password.")
-    config.load_kube_config(config_file=site["kubeconfig"] or None, context=site["context"] or None)
-    secret = client.CoreV1Api().read_namespaced_secret(login["secret"], site["namespace"])
+    try:
+        config.load_kube_config(config_file=site["kubeconfig"] or None, context=site["context"] or None)
+        core = client.CoreV1Api()
+        secret = core.read_namespaced_secret(login["secret"], site["namespace"], _request_timeout=SECONDS)
+    except (config.ConfigException, client.ApiException, HTTPError, OSError) as error:
+        reason = getattr(error, "reason", "") or error
+        sys.exit(
+            f"Could not read the Secret {login['secret']} in the namespace {site['namespace']}: {reason}. "
+            "Check that the cluster runs; `make up` says what is wrong with it."
+        )
+    found = secret.data or {}
     who = (("students, under any user name", login["key"]), ("admin", login["admin_key"]))
-    return [f"{name}: {base64.b64decode(secret.data[key]).decode()}" for name, key in who]
+    return [f"{name}: {base64.b64decode(found[key]).decode()}" for name, key in who if key in found]
 
 
 def main() -> None:

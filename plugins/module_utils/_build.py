@@ -263,11 +263,15 @@ class Work:
 
 
 @contextmanager
-def alone(cache: Path) -> Iterator[None]:
-    """Wait until no other run builds in this cache."""
+def alone(cache: Path, progress: Progress) -> Iterator[None]:
+    """Wait until no other run builds in this cache, and say so."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.waits(f"waiting for another run that builds in {cache}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -278,7 +282,7 @@ def build(params: Json, check_mode: bool) -> Json:
     work = Work(options)
     work.check()
     if work.steps and not check_mode:
-        with alone(options.cache):
+        with alone(options.cache, Progress(options.progress, len(work.steps))):
             # Another run may have built the same meanwhile.
             work = Work(options)
             work.run()

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._build_runtime import Runtime
 from ansible_collections.campus.jupyterhub.plugins.module_utils._images import ImagesError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._images_plan import Step, megabytes
+from ansible_collections.campus.jupyterhub.plugins.module_utils._images_source import newer_or_same
+
+OLDEST_GO = "1.21"
+"""From this version on Go fetches the newer one that a module asks for, as it does any other module."""
 
 PROGRAMS = {
     "go": "compile what no registry has; install Go 1.26 or newer (https://go.dev/dl)",
@@ -26,6 +31,15 @@ def programs(steps: Collection[Step], unpack_debian: bool) -> list[str]:
     """Return the programs that the steps call."""
     found = ["go"] if any(step.action == "tool" for step in steps) else []
     return [*found, *(["mmdebstrap"] if unpack_debian and any(step.id == "image base" for step in steps) else [])]
+
+
+def check_go() -> None:
+    """Raise ImagesError when Go is too old to compile the programs."""
+    done = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, timeout=60, check=False)
+    version = done.stdout.strip().removeprefix("go")
+    if not newer_or_same(version, OLDEST_GO):
+        found = f"Go {version} is too old" if version else "this Go says no version, so it may be too old"
+        raise ImagesError(f"{found} to {PROGRAMS['go']}.")
 
 
 def space_problem(needed: Mapping[str, int], free: Mapping[str, int], device: Mapping[str, int]) -> str:
@@ -61,6 +75,8 @@ def check_needs(steps: Sequence[Step], runtime: Runtime, cache: Path, unpack_deb
     for program in programs(steps, unpack_debian):
         if not shutil.which(program):
             raise ImagesError(f"{program} is needed to {PROGRAMS[program]}.")
+        if program == "go":
+            check_go()
     storage = runtime.storage()
     compiled = [step for step in steps if step.action == "tool"]
     needed = {str(cache): megabytes(compiled)}

@@ -50,6 +50,10 @@ class Progress:
         running = [f"{name.split(' ', 1)[1]} ({clock(self._now() - begin)})" for name, begin in self._started.items()]
         self._write(len(self._numbers), f"still at {', '.join(running)}")
 
+    def waits(self, text: str) -> None:
+        """Say why nothing begins yet."""
+        self._write(0, text)
+
     def _write(self, number: int, text: str) -> None:
         if self._path:
             width = len(str(self._total))

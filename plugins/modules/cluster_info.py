@@ -68,12 +68,14 @@ def main() -> None:
     try:
         cluster = connect(module)
         version = cluster.version()
+        if minimum and not newer_or_same(version, minimum):
+            module.fail_json(
+                msg=f"This Kubernetes is {version}, but {minimum} or newer is needed: upgrade the cluster."
+            )
         cluster.expect_uid(module.params["cluster_uid"])
         uid = cluster.uid()
     except ClusterError as error:
         module.fail_json(msg=str(error))
-    if minimum and not newer_or_same(version, minimum):
-        module.fail_json(msg=f"This Kubernetes is {version}, but {minimum} or newer is needed: upgrade the cluster.")
     module.exit_json(changed=False, uid=uid, version=version)
 
 

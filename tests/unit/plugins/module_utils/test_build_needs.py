@@ -66,6 +66,27 @@ def test_a_missing_program_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPat
         needs.check_needs([TOOL], Runtime("podman", {}), tmp_path, unpack_debian=False)
 
 
+@pytest.mark.parametrize(
+    ("says", "complaint"),
+    [
+        ("go1.19.8", "Go 1.19.8 is too old to compile what no registry has; install Go 1.26 or newer"),
+        ("", "this Go says no version, so it may be too old"),
+        ("go1.21.0", ""),
+        ("go1.26.8", ""),
+    ],
+)
+def test_an_old_go_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, says: str, complaint: str) -> None:
+    go = tmp_path / "go"
+    go.write_text(f"#!/bin/sh\necho {says}\n")
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if complaint:
+        with pytest.raises(ImagesError, match=complaint):
+            needs.check_go()
+    else:
+        needs.check_go()
+
+
 def test_too_little_space_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Runtime, "storage", lambda _self: tmp_path / "storage")
     huge = [Step("image", "hub", megabytes=10**9)]
