@@ -50,11 +50,16 @@ def wait_until(what: str, condition: Callable[[], T], seconds: float) -> T:
         time.sleep(POLL_SECONDS)
 
 
-def playbook(name: str, *options: str) -> dict[str, int]:
-    """Run a playbook with the inventories of the tests; returns its recap's numbers, fails when it fails."""
+def run_playbook(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a playbook with the inventories of the tests, and return how it ended and what it said."""
     sources = [f"--inventory={each}" for each in INVENTORIES]
     command = [str(TOOLS / "ansible-playbook"), *sources, name, *options]
-    run = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+
+def playbook(name: str, *options: str) -> dict[str, int]:
+    """Run a playbook with the inventories of the tests; returns its recap's numbers, fails when it fails."""
+    run = run_playbook(name, *options)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     return recap_of(run.stdout)
 

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.campus.jupyterhub.tests.cluster.support import CHECKOUT, TOOLS, playbook, recap_of
+from ansible_collections.campus.jupyterhub.tests.cluster.support import (
+    CHECKOUT,
+    TOOLS,
+    Kube,
+    Student,
+    playbook,
+    recap_of,
+    run_playbook,
+)
 from ansible_collections.campus.jupyterhub.tests.packaging.artifact import install
 
 
 def test_a_dry_run_finds_nothing_to_change() -> None:
     recap = playbook("campus.jupyterhub.site", "--check", "--diff")
     assert (recap["changed"], recap["failed"]) == (0, 0)
+
+
+def test_a_removal_by_the_way_is_refused(ann: Student, kube: Kube) -> None:
+    before = kube.pod_of(ann.name).metadata.uid
+    run = run_playbook("campus.jupyterhub.teardown")
+    assert run.returncode != 0
+    said = " ".join(run.stdout.split())
+    assert "Students have disks here" in said
+    assert re.search(rf"\): .*\b{ann.name}\b.*Nothing was removed", said)
+    assert "make down DELETE_DISKS=yes" in said
+    assert recap_of(run.stdout)["changed"] == 0
+    assert kube.pod_of(ann.name).metadata.uid == before
 
 
 def test_the_built_collection_works_without_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+CLUSTER = os.environ.get("JUPYTERHUB_TEST_CLUSTER") or "jupyterhub-molecule"
 
 
 @pytest.mark.parametrize("scenario", ["default"])
@@ -12,3 +18,23 @@ def test_scenario(run: Callable[..., str], scenario: str) -> None:
     # An interrupted run leaves a cluster behind, and Molecule takes it for a new one.
     run("molecule", "destroy", "--scenario-name", scenario)
     run("molecule", "test", "--scenario-name", scenario, show=True)
+    assert [*containers(), *disks()] == []
+
+
+def containers() -> list[str]:
+    """Return the nodes of the test's cluster."""
+    command = ["ps", "--all", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={CLUSTER}"]
+    # Docker's client may be there without an engine, and then says nothing.
+    runs = [subprocess.run([each, *command], capture_output=True, text=True, check=False) for each in runtimes()]
+    return " ".join(each.stdout for each in runs).split()
+
+
+def runtimes() -> list[str]:
+    """Return what may run nodes on this machine."""
+    return [each for each in ("docker", "podman") if shutil.which(each)]
+
+
+def disks() -> list[str]:
+    """Return the loop devices of students' disks that are gone."""
+    backing = {path.parts[3]: path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")}
+    return [name for name, file in backing.items() if "campus-jupyterhub" in file and "(deleted)" in file]
