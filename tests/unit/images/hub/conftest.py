@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock
 from campus_hub.proxy import EndpointSliceProxy
 from campus_hub.spawner import CampusSpawner
 from jupyterhub import orm
@@ -296,35 +297,10 @@ def student_pod(name: str, user: str, server: str = "", ip: str = "10.1.2.3", **
     }
 
 
-class Clock:
-    """The event loop's clock, which a test may put forward: what waits for a moment in between goes on at once."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        loop = asyncio.get_running_loop()
-        self._real = loop.time
-        self._ahead = 0.0
-        monkeypatch.setattr(loop, "time", self.time)
-
-    def time(self) -> float:
-        """Return the time of the loop in seconds."""
-        return self._real() + self._ahead
-
-    def forward(self, seconds: float) -> None:
-        """Let so many seconds be over."""
-        self._ahead += seconds
-
-
 @pytest.fixture
-async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
     """The clock of the test's event loop."""
-    return Clock(monkeypatch)
-
-
-async def eventually(true: Callable[[], bool], bound: float = 30) -> None:
-    """Wait until something holds, at most bound seconds."""
-    async with asyncio.timeout(bound):
-        while not true():
-            await asyncio.sleep(0.02)
+    return LoopClock(monkeypatch)
 
 
 class FakeUser:

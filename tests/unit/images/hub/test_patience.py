@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock, eventually
 from campus_hub import patience
 from jupyterhub.user import User
 
-from .conftest import Clock, FakeApi, Spawn, eventually
+from .conftest import FakeApi, Spawn
 
 USER = SimpleNamespace(log=logging.getLogger("test"))
 
@@ -101,7 +102,7 @@ async def test_listening_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     server.close()
 
 
-async def test_listening_is_tried_until_the_bound(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+async def test_listening_is_tried_until_the_bound(monkeypatch: pytest.MonkeyPatch, clock: LoopClock) -> None:
     tries = count_tries(monkeypatch)
     waiting = asyncio.create_task(patience.listening("http://127.0.0.1:1/", 600))
     await eventually(lambda: len(tries) > 2)

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock, eventually
 from campus_hub.proxy import LATE, EndpointSliceProxy
 from campus_hub.replicas import SILENT
 from campus_hub.routes import RouteRefused, parse_slice, slice_name
 from campus_hub.spawner import CampusSpawner
 from campus_hub.store import StoreError
 
-from .conftest import Clock, FakeApi, Hub, Replica, Spawn, agent_slice, eventually, student_pod
+from .conftest import FakeApi, Hub, Replica, Spawn, agent_slice, student_pod
 
 NAME = slice_name("jupyterhub", "/user/ann/")
 
@@ -87,7 +88,7 @@ async def test_a_replica_without_the_route_is_skipped_after_a_bound_counted_and_
     ann: CampusSpawner,
     replicas: list[Replica],
     mode: str,
-    clock: Clock,
+    clock: LoopClock,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -161,7 +162,7 @@ async def test_a_slow_api_server_is_tried_again(api: FakeApi, proxy: EndpointSli
 
 
 async def test_an_absent_api_server_holds_nobody_up_and_the_route_follows(
-    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner, clock: Clock
+    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner, clock: LoopClock
 ) -> None:
     await proxy.get_all_routes()
     late = LATE._value.get()
@@ -180,7 +181,7 @@ async def test_an_absent_api_server_holds_nobody_up_and_the_route_follows(
 
 
 async def test_a_server_s_short_start_timeout_bounds_the_wait(
-    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner, clock: Clock
+    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner, clock: LoopClock
 ) -> None:
     ann.start_timeout = 60
     api.fault = lambda request: 503

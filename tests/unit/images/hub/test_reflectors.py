@@ -7,12 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_hub import reflectors
 from campus_hub.health import CampusHealthHandler
 from campus_hub.reflectors import SliceReflector
 from kubespawner.reflector import ResourceReflector
 
-from .conftest import NAMESPACE, FakeApi, agent_slice, eventually
+from .conftest import NAMESPACE, FakeApi, agent_slice
 
 
 @pytest.fixture

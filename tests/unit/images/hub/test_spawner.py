@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_hub.spawner import CampusSpawner, StartRefusedError
 from jupyterhub.utils import exponential_backoff, maybe_future
 from kubespawner import KubeSpawner
 from kubespawner.slugs import escape_slug, is_valid_object_name
 
-from .conftest import FakeApi, Spawn, eventually, student_pod
+from .conftest import FakeApi, Spawn, student_pod
 
 NAMES = [
     "ann",
