@@ -33,7 +33,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._kind import (
 
 NETWORK = "kind"
 LABEL = "io.x-k8s.kind.cluster"
-WAIT_SECONDS = 120
+WAIT_SECONDS = 300
 # kind mounts it into the nodes; a machine without kernel modules lacks it.
 MODULES = Path("/lib/modules")
 WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")

@@ -32,6 +32,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 INVENTORIES = ("inventories/kind", "molecule/inventory")
 REQUEST_SECONDS = 120.0
+PLAYBOOK_SECONDS = 1200.0
 POLL_SECONDS = 0.2
 STUDENTS = "app=jupyterhub,component=singleuser-server"
 USERNAME = "hub.jupyter.org/username"
@@ -54,7 +55,7 @@ def playbook(name: str, *options: str) -> dict[str, int]:
     """Run a playbook with the inventories of the tests; returns its recap's numbers, fails when it fails."""
     sources = [f"--inventory={each}" for each in INVENTORIES]
     command = [str(TOOLS / "ansible-playbook"), *sources, name, *options]
-    run = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=PLAYBOOK_SECONDS)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     return recap_of(run.stdout)
 
