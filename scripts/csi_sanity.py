@@ -84,7 +84,7 @@ class HostDriver:
         """Start the driver and wait until it serves.
 
         Raises:
-            RuntimeError: it ended, or does not serve within half a minute.
+            RuntimeError: it ended, or does not serve within a minute.
         """
         self.socket.unlink(missing_ok=True)
         path = os.pathsep.join((str(PROTOCOL), str(IMAGE / "src")))
@@ -94,20 +94,28 @@ class HostDriver:
         with self.log.open("ab") as log:
             environment = {**os.environ, "PYTHONPATH": path, "PATH": tools}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self.socket.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the driver does not serve:\n{self.log.read_text(encoding='utf-8')[-2000:]}")
             time.sleep(0.05)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End the driver with a signal and return its exit code."""
+        """End the driver with a signal and return its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it went on for half a minute; it is killed then.
+        """
         if self._process is None:
             return 0
-        self._process.send_signal(number)
-        code = self._process.wait(30)
-        self._process = None
-        return code
+        process, self._process = self._process, None
+        process.send_signal(number)
+        try:
+            return process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
     def unmount(self) -> None:
         """Unmount everything below the folder, the latest first."""
@@ -128,8 +136,10 @@ def host_driver(pool_size: str = "2Gi") -> Iterator[HostDriver]:
             driver.start()
             yield driver
         finally:
-            driver.end()
-            driver.unmount()
+            try:
+                driver.end()
+            finally:
+                driver.unmount()
 
 
 @dataclass(frozen=True)

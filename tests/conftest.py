@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast this machine is today says nothing about the code: no deadline for an example, none for making them.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 LAST_LINES = 60
+LONGEST_SECONDS = 3600
+"""How long a command may take unless a test says otherwise; one that hangs must not hold up everything."""
 
 Run = Callable[..., str]
 
@@ -25,11 +35,26 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PATH": path, "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "PY_COLORS": "0", **more}
 
 
+def end_group(leader: int) -> None:
+    """Kill a process that leads its group, and all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
 @pytest.fixture
 def run(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs a command, fails with its last lines, and returns its whole output."""
+    """Return a function that runs a command, fails with its last lines, and returns its whole output.
 
-    def command(*words: str | Path, cwd: Path = ROOT, show: bool = False, env: dict[str, str] | None = None) -> str:
+    A command that takes longer than ``seconds`` is killed with all that it started, and fails.
+    """
+
+    def command(
+        *words: str | Path,
+        cwd: Path = ROOT,
+        show: bool = False,
+        env: dict[str, str] | None = None,
+        seconds: float = LONGEST_SECONDS,
+    ) -> str:
         argv = [str(word) for word in words]
         log = ROOT / "build" / "logs" / f"{request.node.name.replace('/', '-')}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -46,19 +71,30 @@ def run(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Ru
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                # Whatever it starts can then be ended with it.
+                start_new_session=True,
             )
             assert process.stdout is not None
-            for line in process.stdout:
-                lines.append(line)
-                kept.write(line)
-                kept.flush()
-                if show:
-                    with capfd.disabled():
-                        print(f"[{time.monotonic() - began:5.0f} s] {line}", end="", flush=True)
-            code = process.wait()
+            late = threading.Timer(seconds, end_group, [process.pid])
+            late.start()
+            try:
+                for line in process.stdout:
+                    lines.append(line)
+                    kept.write(line)
+                    kept.flush()
+                    if show:
+                        with capfd.disabled():
+                            print(f"[{time.monotonic() - began:5.0f} s] {line}", end="", flush=True)
+                code = process.wait()
+            finally:
+                late.cancel()
+                if process.poll() is None:
+                    end_group(process.pid)
         if code:
             tail = "".join(lines[-LAST_LINES:])
-            pytest.fail(f"{shlex.join(argv)} ended with {code}; the whole log is {log}\n{tail}", pytrace=False)
+            killed = code == -signal.SIGKILL and time.monotonic() - began >= seconds
+            ended = f"was killed after {seconds:g} s" if killed else f"ended with {code}"
+            pytest.fail(f"{shlex.join(argv)} {ended}; the whole log is {log}\n{tail}", pytrace=False)
         return "".join(lines)
 
     return command

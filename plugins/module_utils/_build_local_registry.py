@@ -18,7 +18,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._build_runtime i
 from ansible_collections.campus.jupyterhub.plugins.module_utils._images import ImagesError
 
 ADDRESS = "127.0.0.1"
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 def registry_name(port: int) -> str:

@@ -42,6 +42,10 @@ HINTS = {
 }
 
 
+# No answer, or one of a server that is busy or restarts.
+PASSING = frozenset({0, 408, 429, 500, 502, 503, 504})
+
+
 class ClusterError(Exception):
     """A failed request as ``Could not <verb> <what>: <reason>. <hint>``; ``status`` is the HTTP code or 0."""
 

@@ -35,7 +35,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._kind import (
 from ansible_collections.campus.jupyterhub.plugins.module_utils._students import STORAGE, owners
 
 NETWORK = "kind"
-WAIT_SECONDS = 120
+WAIT_SECONDS = 300
 # kind mounts it into the nodes; a machine without kernel modules lacks it.
 MODULES = Path("/lib/modules")
 WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")

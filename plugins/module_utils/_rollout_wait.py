@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import PASSING, ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._rollout import (
     KINDS,
     State,
@@ -74,10 +75,20 @@ def wait(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Look every second until all workloads are ready, one has failed for good, or ``timeout`` seconds are over."""
+    """Look every second until all workloads are ready, one has failed for good, or ``timeout`` seconds are over.
+
+    A look that fails for a reason that may pass is repeated; raises ClusterError for the last one, or for another
+    reason.
+    """
     began = clock()
     while True:
-        workloads = workloads_of(cluster, selectors)
+        try:
+            workloads = workloads_of(cluster, selectors)
+        except ClusterError as error:
+            if error.status not in PASSING or clock() - began >= timeout:
+                raise
+            sleep(STEP_SECONDS)
+            continue
         outcome = Outcome([state_of(item) for item in workloads], workloads, round(clock() - began, 1))
         if not workloads:
             asked = "; ".join(f"{entry['label_selector']} in {entry['namespace']}" for entry in selectors)

@@ -1,6 +1,7 @@
 """Run the table of bad inputs: each one has to be refused with its own sentence, before anything changes.
 
-A file of the table names a playbook and its cases: name, options, what is said, whether it takes a cluster.
+A file of the table names a playbook and its cases: name, options, environment variables, what is said, whether it takes
+a cluster. Options may speak of the surroundings that the run makes: peer_port, old_kubernetes.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.campus.jupyterhub.tests.bad_input.peer import peer
+from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TABLE = sorted(Path(__file__).parent.glob("*.yml"))
+UNREACHABLE = Path(__file__).parent / "unreachable.kubeconfig"
 PLAYBOOK = Path(__file__).parent / "play" / "preflight.yml"
 RECAP = re.compile(r"^(case-\d+)\s*: .*?changed=(\d+).*?failed=(\d+)", re.MULTILINE)
 IMAGES = ("hub", "singleuser", "proxy", "csi", "csi_provisioner", "csi_resizer", "pause")
@@ -31,6 +35,7 @@ class Case:
     part: str
     name: str
     options: dict[str, Any]
+    environment: dict[str, str]
     says: str
     needs_cluster: bool
 
@@ -66,33 +71,51 @@ def cases(needs_cluster: bool) -> list[Case]:
         part = table["playbook"].rpartition(".")[2]
         for case in table["cases"]:
             needs = case.get("needs_cluster", False)
-            found.append(Case(part, case["name"], case.get("options", {}), case["says"], needs))
+            environment = case.get("environment", {})
+            found.append(Case(part, case["name"], case.get("options", {}), environment, case["says"], needs))
     return [case for case in found if case.needs_cluster == needs_cluster]
 
 
-def inventory_of(chosen: list[Case], said: Path) -> dict[str, Any]:
-    """Return an inventory with a host for each case."""
+def inventory_of(chosen: list[Case], folder: Path, peer_port: int) -> dict[str, Any]:
+    """Return an inventory with a host for each case, whose answers and cache are kept in a folder."""
     images = {name: f"registry.invalid/campus/{name}:1" for name in IMAGES}
     hosts = {}
     for number, case in enumerate(chosen):
-        steps = ["preflight"]
-        if (ROOT / "roles" / case.part / "tasks" / "secret.yml").exists() and case.needs_cluster:
-            steps.append("secret")
-        hosts[f"case-{number}"] = {"case": case.title, "part": case.part, "steps": steps, **case.options}
+        facts = {"case": case.title, "part": case.part, "surroundings": case.environment}
+        hosts[f"case-{number}"] = {**facts, **case.options}
     python = "{{ ansible_playbook_python }}"
-    shared = {"ansible_python_interpreter": python, "said_dir": str(said), "jupyterhub_images": images}
+    shared = {
+        "ansible_python_interpreter": python,
+        "said_dir": str(folder / "said"),
+        "jupyterhub_images": images,
+        "images_cache_dir": str(folder / "cache"),
+        "images_local_registry_port": free_port(),
+        "peer_port": peer_port,
+        "old_kubernetes": str(folder / "old.kubeconfig"),
+    }
     return {"all": {"children": {"bad_input": {"hosts": hosts, "vars": shared}}}}
 
 
 def run_cases(chosen: list[Case], *arguments: str) -> dict[str, Answer]:
     """Return the answers by the cases' titles; ``arguments`` go to ansible-playbook, such as more inventories."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, peer() as peer_port:
         said = Path(folder) / "said"
         said.mkdir()
+        tools = Path(folder) / "tools"
+        tools.mkdir()
+        # What the machine has must not matter: a Docker that does not run, and a podman that has nothing.
+        for tool, code in (("docker", 1), ("podman", 0)):
+            (tools / tool).write_text(f"#!/bin/sh\nexit {code}\n", encoding="ascii")
+            (tools / tool).chmod(0o700)
         inventory = Path(folder) / "cases.json"
-        inventory.write_text(json.dumps(inventory_of(chosen, said)), encoding="utf-8")
+        inventory.write_text(json.dumps(inventory_of(chosen, Path(folder), peer_port)), encoding="utf-8")
+        kubeconfig = UNREACHABLE.read_text(encoding="utf-8").replace(
+            "https://127.0.0.1:1", f"http://127.0.0.1:{peer_port}"
+        )
+        (Path(folder) / "old.kubeconfig").write_text(kubeconfig, encoding="utf-8")
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "inventories/kind", *arguments]
-        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "2"}
+        path = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
+        environment = {**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "2"}
         done = subprocess.run(
             [*command, "-i", str(inventory), str(PLAYBOOK)],
             cwd=ROOT,
@@ -100,6 +123,7 @@ def run_cases(chosen: list[Case], *arguments: str) -> dict[str, Answer]:
             check=False,
             capture_output=True,
             text=True,
+            timeout=1800,
         )
         changed = {host: int(count) for host, count, _unused in RECAP.findall(done.stdout)}
         if len(changed) != len(chosen):

@@ -16,6 +16,9 @@ START_SECONDS = 120.0
 LAB_SECONDS = 60.0
 POLL_MILLISECONDS = 50
 
+# A context's default timeout is none for what is expected: that would be 5 s.
+expect.set_options(timeout=LAB_SECONDS * 1000)
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:

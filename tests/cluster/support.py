@@ -32,6 +32,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 INVENTORIES = ("inventories/kind", "molecule/inventory")
 REQUEST_SECONDS = 120.0
+PLAYBOOK_SECONDS = 1200.0
 POLL_SECONDS = 0.2
 STUDENTS = "app=jupyterhub,component=singleuser-server"
 USERNAME = "hub.jupyter.org/username"
@@ -54,7 +55,7 @@ def run_playbook(name: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a playbook with the inventories of the tests, and return how it ended and what it said."""
     sources = [f"--inventory={each}" for each in INVENTORIES]
     command = [str(TOOLS / "ansible-playbook"), *sources, name, *options]
-    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=PLAYBOOK_SECONDS)
 
 
 def playbook(name: str, *options: str) -> dict[str, int]:

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 CLUSTER = os.environ.get("JUPYTERHUB_TEST_CLUSTER") or "jupyterhub-molecule"
+SCENARIO_SECONDS = 4500
+"""Far more than a scenario takes, even with all images still to build."""
 
 
 @pytest.mark.parametrize("scenario", ["default"])
 def test_scenario(run: Callable[..., str], scenario: str) -> None:
     # An interrupted run leaves a cluster behind, and Molecule takes it for a new one.
     run("molecule", "destroy", "--scenario-name", scenario)
-    run("molecule", "test", "--scenario-name", scenario, show=True)
+    run("molecule", "test", "--scenario-name", scenario, show=True, seconds=SCENARIO_SECONDS)
     assert [*containers(), *disks()] == []
 
 

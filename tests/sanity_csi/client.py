@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ class Client:
     def delete(self, identity: str) -> None:
         """Remove a disk."""
         self.controller.DeleteVolume(csi.DeleteVolumeRequest(volume_id=identity), timeout=SECONDS)
+
+    def delete_unmounted(self, identity: str) -> None:
+        """Remove a disk that was in use just now, again and again as csi-provisioner does: see `devices_gone`."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                return self.delete(identity)
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.FAILED_PRECONDITION or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def sizes(self) -> dict[str, int]:
         """Return all disks and their sizes in bytes."""
@@ -108,6 +120,16 @@ def devices(driver: HostDriver) -> list[str]:
     """Return the loop devices of a driver's disks; that of the pool itself is not counted."""
     backing = [path.read_text(encoding="utf-8").strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
     return [path for path in backing if path.startswith(f"{driver.pool}/")]
+
+
+def devices_gone(driver: HostDriver) -> bool:
+    """Say whether no loop device is left; the kernel, or udev, may keep one for a moment after unmounting."""
+    deadline = time.monotonic() + SECONDS
+    while devices(driver):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def fill(path: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
-from campus_csi import DRIVER_NAME, health
+from campus_csi import DRIVER_NAME, calls, health
 from campus_csi.calls import Calls
 from campus_csi.driver import topology
 from campus_csi.errors import ResourceExhausted
@@ -69,40 +71,48 @@ def fail(error: Exception) -> Callable[[], bool]:
     ],
 )
 def test_errors_become_statuses_and_are_counted_and_logged(
-    serving: Serving, caplog: pytest.LogCaptureFixture, error: Exception, code: grpc.StatusCode, message: str
+    *,
+    serving: Serving,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    code: grpc.StatusCode,
+    message: str,
 ) -> None:
+    ticks = itertools.count(100, 0.25)
+    monkeypatch.setattr(calls, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     serving.ready = fail(error)
     with pytest.raises(grpc.RpcError) as caught:
-        serving.identity.Probe(csi.ProbeRequest(), timeout=5)
+        serving.identity.Probe(csi.ProbeRequest(), timeout=30)
     assert caught.value.code() is code
     assert message in caught.value.details()
     assert serving.calls.counts() == {("Probe", code.name): 1}
-    assert "call=Probe volume=- seconds=0.0" in caplog.text
+    assert "call=Probe volume=- seconds=0.250 " in caplog.text
     assert f"result={code.name}" in caplog.text
 
 
 def test_a_good_probe_is_counted_but_not_logged(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert serving.identity.Probe(csi.ProbeRequest(), timeout=5).ready.value
+    assert serving.identity.Probe(csi.ProbeRequest(), timeout=30).ready.value
     assert serving.calls.counts() == {("Probe", "OK"): 1}
     assert "call=" not in caplog.text
 
 
 def test_kubelet_learns_the_socket_and_a_refused_driver_ends(serving: Serving) -> None:
-    info = serving.kubelet.GetInfo(registration.InfoRequest(), timeout=5)
+    info = serving.kubelet.GetInfo(registration.InfoRequest(), timeout=30)
     assert (info.type, info.name, info.endpoint) == ("CSIPlugin", DRIVER_NAME, "/csi.sock")
     assert list(info.supported_versions) == ["1.0.0"]
-    serving.kubelet.NotifyRegistrationStatus(registration.RegistrationStatus(plugin_registered=True), timeout=5)
+    serving.kubelet.NotifyRegistrationStatus(registration.RegistrationStatus(plugin_registered=True), timeout=30)
     assert serving.registration.registered
     assert not serving.ended
     refused = registration.RegistrationStatus(plugin_registered=False, error="no")
-    serving.kubelet.NotifyRegistrationStatus(refused, timeout=5)
+    serving.kubelet.NotifyRegistrationStatus(refused, timeout=30)
     assert serving.ended
 
 
 def test_the_plugin_says_what_it_is(serving: Serving) -> None:
-    assert serving.identity.GetPluginInfo(csi.GetPluginInfoRequest(), timeout=5).name == DRIVER_NAME
-    found = serving.identity.GetPluginCapabilities(csi.GetPluginCapabilitiesRequest(), timeout=5)
+    assert serving.identity.GetPluginInfo(csi.GetPluginInfoRequest(), timeout=30).name == DRIVER_NAME
+    found = serving.identity.GetPluginCapabilities(csi.GetPluginCapabilitiesRequest(), timeout=30)
     assert len(found.capabilities) == 3
 
 
@@ -111,7 +121,7 @@ def test_probes() -> None:
     server = health.serve(0, answers)  # type: ignore[arg-type]
 
     def get(path: str) -> tuple[int, str]:
-        connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=5)
+        connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=30)
         connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read().decode()

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock
 from campus_hub.proxy import EndpointSliceProxy
 from campus_hub.spawner import CampusSpawner
 from jupyterhub import orm
@@ -35,6 +36,8 @@ class FakeApi:
         self.version = 0
         self.fault: Fault = lambda request: None
         self.calls: list[tuple[str, str]] = []
+        # Everything that ever happened, for watches that begin later: version, kind, event.
+        self.history: list[tuple[int, str, Manifest]] = []
         self.watchers: list[tuple[str, str, asyncio.Queue[Manifest]]] = []
         self.kubelet = False
         self.url = ""
@@ -88,9 +91,11 @@ class FakeApi:
         self._tell(kind, gone, "DELETED")
 
     def _tell(self, kind: str, manifest: Manifest, event: str) -> None:
+        told = {"type": event, "object": json.loads(json.dumps(manifest))}
+        self.history.append((self.version, kind, told))
         for watched, selector, queue in self.watchers:
             if watched == kind and self.matches(manifest, selector):
-                queue.put_nowait({"type": event, "object": json.loads(json.dumps(manifest))})
+                queue.put_nowait(told)
 
     @staticmethod
     def matches(manifest: Manifest, selector: str) -> bool:
@@ -118,6 +123,11 @@ class FakeApi:
         await response.prepare(request)
         watcher = (kind, selector, asyncio.Queue[Manifest]())
         self.watchers.append(watcher)
+        # What happened since the list; nothing can come between this and the news.
+        seen = int(request.query["resourceVersion"])
+        for version, happened, told in self.history:
+            if version > seen and happened == kind and self.matches(told["object"], selector):
+                watcher[2].put_nowait(told)
         try:
             async with asyncio.timeout(float(request.query.get("timeoutSeconds", 5))):
                 while True:
@@ -287,6 +297,12 @@ def student_pod(name: str, user: str, server: str = "", ip: str = "10.1.2.3", **
     }
 
 
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    """The clock of the test's event loop."""
+    return LoopClock(monkeypatch)
+
+
 class FakeUser:
     """As much of JupyterHub's User as spawners and the proxy look at."""
 
@@ -311,9 +327,7 @@ def spawn(api: FakeApi) -> Iterator[Spawn]:
             orm_spawner=SimpleNamespace(name=server, server=None, state=None),
             proxy_spec=f"/user/{user}/" + (f"{server}/" if server else ""),
             namespace=NAMESPACE,
-            k8s_api_request_timeout=1,
-            k8s_api_request_retry_timeout=2,
-            **traits,
+            **{"k8s_api_request_timeout": 30, "k8s_api_request_retry_timeout": 60} | traits,
         )
         owner.spawners[server] = spawner
         return spawner
@@ -350,13 +364,13 @@ def hub() -> Hub:
 
 @pytest.fixture
 async def proxy(api: FakeApi, hub: Hub) -> EndpointSliceProxy:
-    """The proxy class with short bounds."""
+    """The proxy class with bounds that no slow machine reaches; a test of a bound puts the clock forward."""
     return EndpointSliceProxy(
         app=hub,
         hub=hub.hub,
         namespace=NAMESPACE,
-        route_timeout=1.5,
-        silent_replica_timeout=0.6,
-        request_timeout=1,
+        route_timeout=600,
+        silent_replica_timeout=600,
+        request_timeout=60,
         log=logging.getLogger("test"),
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock, eventually
 from campus_hub.proxy import LATE, EndpointSliceProxy
 from campus_hub.replicas import SILENT
 from campus_hub.routes import RouteRefused, parse_slice, slice_name
@@ -26,6 +26,12 @@ def routes_in(api: FakeApi) -> dict[str, Any]:
     """Return routespec → target of the stored routes."""
     found = [route for item in api.of("endpointslices") if (route := parse_slice(item))]
     return {route["routespec"]: route["target"] for route in found}
+
+
+async def within_reason(work: asyncio.Task[None]) -> None:
+    """Wait for work whose bounds are far longer than this, so that it ends for another reason or not at all."""
+    async with asyncio.timeout(30):
+        await work
 
 
 @pytest.fixture
@@ -77,34 +83,54 @@ async def test_a_named_server_has_a_route_of_its_own(
 
 @pytest.mark.parametrize("mode", ["silent", "stale", "dead"])
 async def test_a_replica_without_the_route_is_skipped_after_a_bound_counted_and_logged(
-    proxy: EndpointSliceProxy, ann: CampusSpawner, replicas: list[Replica], mode: str, caplog: pytest.LogCaptureFixture
+    *,
+    proxy: EndpointSliceProxy,
+    ann: CampusSpawner,
+    replicas: list[Replica],
+    mode: str,
+    clock: LoopClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     replicas[0].mode = mode
     before = SILENT.labels(replica="proxy-0")._value.get()
-    start = time.monotonic()
+    answered: dict[str, bool] = {}
+    ask = proxy.replicas._ask
 
-    await proxy.add_user(ann.user)
+    async def noting(replica: str, query: dict[str, str], deadline: float) -> bool:
+        answered[replica] = await ask(replica, query, deadline)
+        return answered[replica]
 
-    assert 0.5 < time.monotonic() - start < 1.6
+    monkeypatch.setattr(proxy.replicas, "_ask", noting)
+    adding = asyncio.create_task(proxy.add_user(ann.user))
+    await eventually(lambda: bool(replicas[0].asked) and answered == {"proxy-1": True})
+    assert not adding.done()
+    clock.forward(proxy.silent_replica_timeout)
+
+    await within_reason(adding)
+
+    assert answered == {"proxy-0": False, "proxy-1": True}
     assert SILENT.labels(replica="proxy-0")._value.get() == before + 1
     assert "Replica proxy-0 did not acknowledge" in caplog.text
     assert "proxy-1" not in caplog.text
 
 
 async def test_a_replica_that_goes_away_is_no_longer_waited_for(
-    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner, replicas: list[Replica]
+    api: FakeApi,
+    proxy: EndpointSliceProxy,
+    ann: CampusSpawner,
+    replicas: list[Replica],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    proxy.silent_replica_timeout = 5
     replicas[0].mode = "dead"
-    start = time.monotonic()
+    adding = asyncio.create_task(proxy.add_user(ann.user))
+    await eventually(lambda: len(replicas[0].asked) > 1)
+    assert not adding.done()
+    api.put("endpointslices", agent_slice("proxy-0", "127.0.0.1", replicas[0].port, ready=False), "MODIFIED")
 
-    async def vanish() -> None:
-        await asyncio.sleep(0.4)
-        api.put("endpointslices", agent_slice("proxy-0", "127.0.0.1", replicas[0].port, ready=False), "MODIFIED")
+    await within_reason(adding)
 
-    await asyncio.gather(proxy.add_user(ann.user), vanish())
-
-    assert time.monotonic() - start < 3
+    assert "did not acknowledge" not in caplog.text
 
 
 async def test_a_draining_replica_is_waited_for(
@@ -136,31 +162,37 @@ async def test_a_slow_api_server_is_tried_again(api: FakeApi, proxy: EndpointSli
 
 
 async def test_an_absent_api_server_holds_nobody_up_and_the_route_follows(
-    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner
+    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner, clock: LoopClock
 ) -> None:
     await proxy.get_all_routes()
-    late, start = LATE._value.get(), time.monotonic()
+    late = LATE._value.get()
     api.fault = lambda request: 503
+    api.calls.clear()
+    adding = asyncio.create_task(proxy.add_user(ann.user))
+    await eventually(lambda: len(api.calls) > 1)
+    assert not adding.done()
+    clock.forward(proxy.route_timeout)
 
-    await proxy.add_user(ann.user)
+    await within_reason(adding)
 
-    assert time.monotonic() - start < 2.5
     assert LATE._value.get() == late + 1
     api.fault = lambda request: None
     await eventually(lambda: "/user/ann/" in routes_in(api))
 
 
 async def test_a_server_s_short_start_timeout_bounds_the_wait(
-    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner
+    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner, clock: LoopClock
 ) -> None:
-    ann.start_timeout = 1
-    proxy.route_timeout = 60
+    ann.start_timeout = 60
     api.fault = lambda request: 503
-    start = time.monotonic()
+    api.calls.clear()
+    adding = asyncio.create_task(proxy.add_user(ann.user))
+    await eventually(lambda: len(api.calls) > 1)
+    assert not adding.done()
+    clock.forward(ann.start_timeout)
 
-    await proxy.add_user(ann.user)
+    await within_reason(adding)
 
-    assert time.monotonic() - start < 2
     api.fault = lambda request: None
     await eventually(lambda: "/user/ann/" in routes_in(api))
 
@@ -207,12 +239,12 @@ async def test_deleting_waits_for_no_replica(
     await proxy.add_user(ann.user)
     for replica in replicas:
         replica.mode = "silent"
-    start = time.monotonic()
+        replica.asked.clear()
 
     await proxy.delete_user(ann.user)
 
-    assert time.monotonic() - start < 0.5
     assert routes_in(api) == {}
+    assert [replica.asked for replica in replicas] == [[], []]
 
 
 async def test_adding_the_same_route_again_writes_nothing(
@@ -412,10 +444,3 @@ class SpawnersView(dict[str, Any]):
 
     def values(self) -> Any:
         return [self.view]
-
-
-async def eventually(true: Callable[[], bool], bound: float = 8) -> None:
-    """Wait until something holds, at most bound seconds."""
-    async with asyncio.timeout(bound):
-        while not true():
-            await asyncio.sleep(0.05)

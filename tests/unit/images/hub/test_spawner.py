@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_hub.spawner import CampusSpawner, StartRefusedError
+from jupyterhub.utils import exponential_backoff, maybe_future
 from kubespawner import KubeSpawner
 from kubespawner.slugs import escape_slug, is_valid_object_name
 
@@ -46,7 +48,7 @@ def fail(kind: str, method: str, status: int) -> Any:
 
 async def start(spawner: CampusSpawner) -> str:
     """Start as the hub does, without the profile."""
-    url: str = await asyncio.wait_for(spawner.start(), 10)
+    url: str = await asyncio.wait_for(spawner.start(), 60)
     return url
 
 
@@ -110,11 +112,11 @@ async def test_the_first_poll_waits_for_the_api_server(api: FakeApi, spawn: Spaw
     api.put("pods", student_pod("jupyter-ann", "ann"))
     api.fault = lambda request: 503
     poll = asyncio.create_task(spawn().poll())
-    await asyncio.sleep(0.5)
+    await eventually(lambda: len(api.calls) > 2)
     assert not poll.done()
     api.fault = lambda request: None
 
-    assert await asyncio.wait_for(poll, 5) is None
+    assert await asyncio.wait_for(poll, 30) is None
 
 
 async def test_a_start_that_is_given_up_spoils_the_watch_for_nobody(api: FakeApi, spawn: Spawn) -> None:
@@ -124,10 +126,28 @@ async def test_a_start_that_is_given_up_spoils_the_watch_for_nobody(api: FakeApi
     api.fault = lambda request: None
     api.put("pods", student_pod("jupyter-ann", "ann"))
 
-    assert await asyncio.wait_for(spawn().poll(), 5) is None
+    assert await asyncio.wait_for(spawn().poll(), 30) is None
 
 
 # Starts
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What KubeSpawner itself had to pause for: each time that it looks and finds something not done yet."""
+    found: list[str] = []
+
+    async def noting(look: Callable[[], Any], message: str, **options: Any) -> Any:
+        async def noting_look() -> Any:
+            done = await maybe_future(look())
+            if not done:
+                found.append(message)
+            return done
+
+        return await exponential_backoff(noting_look, message, **options)
+
+    monkeypatch.setattr("kubespawner.spawner.exponential_backoff", noting)
+    return found
 
 
 @pytest.mark.usefixtures("kubelet")
@@ -143,12 +163,10 @@ async def test_a_start_makes_disk_and_pod(api: FakeApi, spawn: Spawn) -> None:
 
 
 @pytest.mark.usefixtures("kubelet")
-async def test_a_start_notices_at_once_that_the_pod_runs(api: FakeApi, spawn: Spawn) -> None:
-    began = time.monotonic()
-
+async def test_a_start_notices_at_once_that_the_pod_runs(api: FakeApi, spawn: Spawn, pauses: list[str]) -> None:
     await start(spawn())
 
-    assert time.monotonic() - began < 1
+    assert pauses == []
 
 
 @pytest.mark.usefixtures("kubelet")
@@ -209,7 +227,7 @@ async def test_a_pod_that_is_being_deleted_is_waited_for_and_not_forced(api: Fak
     api.put("pods", pod)
     spawner = spawn()
     starting = asyncio.create_task(start(spawner))
-    await asyncio.sleep(0.7)
+    await eventually(lambda: api.calls.count(("POST", "pods")) > 1)
     assert not starting.done()
     api.drop("pods", "jupyter-ann")
 
@@ -220,14 +238,13 @@ async def test_a_pod_that_is_being_deleted_is_waited_for_and_not_forced(api: Fak
 
 
 @pytest.mark.usefixtures("kubelet")
-async def test_a_stop_deletes_the_pod_and_notices_at_once(api: FakeApi, spawn: Spawn) -> None:
+async def test_a_stop_deletes_the_pod_and_notices_at_once(api: FakeApi, spawn: Spawn, pauses: list[str]) -> None:
     spawner = spawn()
     await start(spawner)
-    began = time.monotonic()
 
     await spawner.stop()
 
-    assert time.monotonic() - began < 1
+    assert pauses == []
     assert api.of("pods") == []
 
 
@@ -298,8 +315,8 @@ async def test_a_disk_that_staff_made_by_hand_is_used(api: FakeApi, spawn: Spawn
 async def test_a_disk_that_cannot_be_looked_up_is_not_replaced_by_an_empty_one(api: FakeApi, spawn: Spawn) -> None:
     api.fault = fail("persistentvolumeclaims", "GET", 503)
 
-    with pytest.raises(TimeoutError):
-        await start(spawn(storage_pvc_ensure=True))
+    with pytest.raises(TimeoutError, match="Could not create PVC"):
+        await start(spawn(storage_pvc_ensure=True, k8s_api_request_retry_timeout=2))
 
     assert api.of("persistentvolumeclaims") == []
 

@@ -232,13 +232,22 @@ class Haproxy:
         path.write_text(config)
         command = [launch.HAPROXY, "-db", "-f", str(path)]
         self.process = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            with socket.socket(socket.AF_UNIX) as sock:
-                if sock.connect_ex(str(self.settings.socket)) == 0:
-                    return
+        end = time.monotonic() + 60
+        while not self._answers():
+            assert self.process.poll() is None, f"HAProxy ended with {self.process.returncode}"
+            assert time.monotonic() < end, "HAProxy does not start"
             time.sleep(0.02)
-        raise AssertionError("HAProxy does not start")
+
+    def _answers(self) -> bool:
+        """Say whether its socket answers; that takes connections before anybody reads them."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            try:
+                sock.connect(str(self.settings.socket))
+                sock.sendall(b"show info\n")
+                return sock.recv(1) != b""
+            except OSError:
+                return False
 
     def kill(self) -> None:
         """End it as a crash would."""

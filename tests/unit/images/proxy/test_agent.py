@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import 
     make_slice,
     make_target_slice,
 )
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_proxy import agent as agent_module
 from campus_proxy.agent import Agent
 from campus_proxy.kube import Api, Reflector
@@ -59,22 +61,37 @@ class Replica:
         self.api.put(PODS, make_pod(f"pod-{name}", "127.0.0.1", **pod))
         return self.api.put(SLICES, make_slice(f"/user/{name}/", "127.0.0.1", port, f"pod-{name}"))
 
-    async def acknowledge(self, obj: dict[str, Any], timeout: float = 5, **changed: Any) -> tuple[int, dict[str, Any]]:
+    async def acknowledge(self, obj: dict[str, Any], timeout: float = 30, **changed: Any) -> tuple[int, dict[str, Any]]:
         """Ask whether HAProxy has this version of the slice."""
         metadata = obj["metadata"] | changed
         query = {key: metadata[key] for key in ("name", "uid", "resourceVersion")} | {"timeout": str(timeout)}
         answer = await self.client.get("/acknowledge", params=query)
         return answer.status, await answer.json()
 
-    async def until(self, path: str, server: str, seconds: float = 5) -> None:
+    async def until(self, path: str, server: str) -> None:
         """Wait until this server answers."""
-        seen = ""
-        for _unused in range(int(seconds / 0.02)):
-            seen = await self.who(path)
-            if seen == server:
-                return
+        end = time.monotonic() + 30
+        while (seen := await self.who(path)) != server:
+            assert time.monotonic() < end, f"{path} still goes to {seen}"
             await asyncio.sleep(0.02)
-        raise AssertionError(f"{path} still goes to {seen}")
+
+    async def until_refused(self, obj: dict[str, Any], reason: str) -> None:
+        """Wait until the agent gives this reason for not acknowledging; what it watches reaches it piece by piece."""
+        end = time.monotonic() + 30
+        while (said := await self.acknowledge(obj, 0.02))[1]["reason"] != reason:
+            assert time.monotonic() < end, f"the agent still says {said}"
+        assert said[0] == 408
+
+    async def until_owned(self) -> None:
+        """Wait until HAProxy's map is the running agent's."""
+        async with asyncio.timeout(30):
+            while await self.haproxy.route_map.owner() != self.agent.owner:
+                await asyncio.sleep(0.02)
+
+    def saved(self, routespec: str) -> bool:
+        """Say whether the map on disk is this agent's and has a route."""
+        text = self.haproxy.settings.route_map.read_text()
+        return f"{routespec} " in text and f"file-{self.agent.owner}" in text
 
 
 StartAgent = Callable[..., Any]
@@ -128,15 +145,15 @@ async def test_a_route_is_acknowledged_and_served(replica: Replica) -> None:
     assert await replica.who("/user/bob/") == "hub"
     replica.api.delete(SLICES, obj["metadata"]["name"])
     await replica.until("/user/ann/", "hub")
-    assert (await replica.acknowledge(obj, 0.05))[1]["reason"] == "the route is not known"
+    await replica.until_refused(obj, "the route is not known")
 
 
 async def test_an_acknowledgement_waits_for_the_pod(replica: Replica) -> None:
     obj = await replica.student("ann", phase="Pending")
-    status, answer = await replica.acknowledge(obj, 0.2)
-    assert (status, answer["reason"]) == (408, "its pod is not running with that address")
+    await replica.until_refused(obj, "its pod is not running with that address")
     waiting = asyncio.create_task(replica.acknowledge(obj))
     await asyncio.sleep(0.05)
+    assert not waiting.done()
     replica.api.put(PODS, make_pod("pod-ann", "127.0.0.1"))
     assert (await waiting)[0] == 200
 
@@ -178,7 +195,7 @@ async def test_an_api_server_outage_is_not_noticed_by_students(replica: Replica,
     obj = await replica.student("bob")
     replica.api.mode = "well"
     replica.api.forget_history()
-    assert (await replica.acknowledge(obj, 10))[0] == 200
+    assert (await replica.acknowledge(obj))[0] == 200
     assert await replica.who("/user/bob/") == "bob"
 
 
@@ -194,7 +211,7 @@ async def test_a_list_after_an_outage_takes_away_what_is_gone(replica: Replica) 
 
 async def test_a_haproxy_that_comes_back_has_its_routes(replica: Replica) -> None:
     await replica.acknowledge(await replica.student("ann"))
-    await asyncio.sleep(0.2)
+    await eventually(lambda: replica.saved("/user/ann/"))
     replica.api.mode = "hang"
     replica.api.disconnect()
     for keep_file in (True, False):
@@ -206,8 +223,7 @@ async def test_a_haproxy_that_comes_back_has_its_routes(replica: Replica) -> Non
             assert await replica.who("/user/ann/") == "ann"
         await replica.until("/user/ann/", "ann")
         assert await replica.haproxy.route_map.owner() in {replica.agent.owner, f"file-{replica.agent.owner}"}
-        while await replica.haproxy.route_map.owner() != replica.agent.owner:
-            await asyncio.sleep(0.02)
+        await replica.until_owned()
 
 
 async def test_a_change_while_haproxy_is_away_is_not_lost(replica: Replica) -> None:
@@ -232,7 +248,7 @@ async def test_an_agent_that_comes_back_changes_nothing_before_its_list(
         api.mode = "error"
         async with running(haproxy, api) as (agent, client):
             second = Replica(haproxy, agent, client, api, servers, session)
-            await asyncio.sleep(0.5)
+            await eventually(lambda: agent.slices.errors > 1 and agent.pods.errors > 1)
             assert (await client.get("/ready")).status == 503
             assert await second.who("/user/ann/") == "ann"
             api.mode = "well"
@@ -267,13 +283,12 @@ async def test_a_name_keeps_its_address_while_it_cannot_be_resolved(
         assert (await replica.acknowledge(obj))[0] == 200
         assert await replica.who("/services/grader/") == "grader"
         del answers["grader"]
-        while not agent.counters.resolve_errors:
-            await asyncio.sleep(0.02)
+        await eventually(lambda: agent.counters.resolve_errors > 0)
         assert await replica.who("/services/grader/") == "grader"
         obj = api.put(SLICES, obj)
         assert (await replica.acknowledge(obj))[0] == 200
         other = api.put(SLICES, make_target_slice("/services/late/", f"http://late:{port}"))
-        assert (await replica.acknowledge(other, 0.2))[1]["reason"] == "its host name has no address yet"
+        await replica.until_refused(other, "its host name has no address yet")
         answers["late"] = ["127.0.0.1"]
         assert (await replica.acknowledge(other))[0] == 200
 
@@ -327,9 +342,10 @@ async def test_a_part_that_fails_takes_no_route_along(replica: Replica, monkeypa
     with monkeypatch.context() as broken:
         broken.setattr("campus_proxy.table.Table.put_pod", fail)
         obj = await replica.student("bob")
-        while replica.agent.counters.failures < 2:
-            assert await replica.who("/user/ann/") == "ann"
-            assert (await replica.client.get("/ready")).status == 200
+        async with asyncio.timeout(30):
+            while replica.agent.counters.failures < 2:
+                assert await replica.who("/user/ann/") == "ann"
+                assert (await replica.client.get("/ready")).status == 200
     assert (await replica.acknowledge(obj))[0] == 200
     assert await replica.who("/user/ann/") == "ann"
     assert await replica.who("/user/bob/") == "bob"
@@ -355,7 +371,7 @@ async def test_a_wave_of_spawns_is_acknowledged_fast(replica: Replica) -> None:
     for number in range(300):
         replica.api.put(PODS, make_pod(f"p{number}", "127.0.0.1"))
         slices.append(replica.api.put(SLICES, make_slice(f"/user/s{number}/", "127.0.0.1", port, f"p{number}")))
-    answers = await asyncio.gather(*(replica.acknowledge(obj, 20) for obj in slices))
+    answers = await asyncio.gather(*(replica.acknowledge(obj, 60) for obj in slices))
     assert {status for status, _unused in answers} == {200}
     assert replica.agent.counters.applied < 200, "changes that come together are applied together"
 

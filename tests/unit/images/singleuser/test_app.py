@@ -104,7 +104,7 @@ class Server:
         """Return the HTTP status of a page that wants a user, 0 if nothing listens."""
         request = urllib.request.Request(f"{self.url}api/status", headers={"Authorization": f"token {token}"})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 status: int = answer.status
                 return status
         except urllib.error.HTTPError as error:
@@ -112,7 +112,7 @@ class Server:
         except OSError:
             return 0
 
-    def wait(self, wanted: int, bound: float = 60) -> None:
+    def wait(self, wanted: int, bound: float = 120) -> None:
         """Wait for a status."""
         deadline = time.monotonic() + bound
         while (found := self.status()) != wanted:
@@ -133,7 +133,12 @@ def server(tmp_path: Path, hub_port: int) -> Iterator[Server]:
     started = Server(tmp_path, hub_port)
     yield started
     started.process.terminate()
-    started.process.wait(20)
+    try:
+        started.process.wait(60)
+    except subprocess.TimeoutExpired:
+        started.process.kill()
+        started.process.wait()
+        raise
 
 
 def test_it_starts_works_and_reports_through_the_hub_s_comings_and_goings(server: Server, hub_port: int) -> None:
@@ -142,7 +147,7 @@ def test_it_starts_works_and_reports_through_the_hub_s_comings_and_goings(server
 
     hub = FakeHub(hub_port)
     server.wait(200)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not hub.reports:
         assert time.monotonic() < deadline, server.log.read_text()
         time.sleep(0.1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock, eventually
 from campus_singleuser import auth
 from campus_singleuser.auth import PatientHubOAuth
 from jupyterhub.httpclient import JupyterHubHTTPClient
@@ -24,7 +26,7 @@ class FakeHub:
         self.status = 200
         self.delay = 0.0
         self.asked = 0
-        self.port = 0
+        self.port = free_port()
         self.runner: web.AppRunner | None = None
 
     async def user(self, request: web.Request) -> web.Response:
@@ -36,13 +38,12 @@ class FakeHub:
         return web.json_response(ANN | {"token": request.headers["Authorization"]})
 
     async def come(self) -> None:
-        """Listen, on the same port as before."""
+        """Listen, always on the same port."""
         app = web.Application()
         app.router.add_get("/hub/api/user", self.user)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", self.port, reuse_address=True).start()
-        self.port = self.runner.addresses[0][1]
 
     async def leave(self) -> None:
         """Stop listening."""
@@ -63,15 +64,34 @@ async def hub() -> AsyncIterator[FakeHub]:
         JupyterHubHTTPClient.clear_instance()
 
 
+class Clock:
+    """The seconds that the class under test sees; they pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def forward(self, seconds: float) -> None:
+        """Let so many seconds be over."""
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of campus_singleuser.auth."""
+    made = Clock()
+    monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: made.now))
+    return made
+
+
 @pytest.fixture
 async def oauth(hub: FakeHub) -> PatientHubOAuth:
     """The server's side, which asks at every request: its cache holds nothing."""
-    return impatient(hub)
+    return forgetful(hub)
 
 
-def impatient(hub: FakeHub, **traits: Any) -> PatientHubOAuth:
-    """Return a HubOAuth with short times and a cache that is always empty."""
-    given = {"hub_auth_grace": 60, "hub_timeout": 1, "hub_timeout_known": 0.3, "hub_retry": 0.4} | traits
+def forgetful(hub: FakeHub, **traits: Any) -> PatientHubOAuth:
+    """Return a HubOAuth with a cache that is always empty and bounds that no slow machine reaches."""
+    given = {"hub_auth_grace": 3600, "hub_timeout": 60, "hub_timeout_known": 60, "hub_retry": 10} | traits
     made = PatientHubOAuth(
         api_url=f"http://127.0.0.1:{hub.port}/hub/api", api_token="own", oauth_client_id="jupyterhub-user-ann", **given
     )
@@ -85,12 +105,12 @@ async def user(oauth: PatientHubOAuth, token: str = "token", session: str = "") 
     return await oauth.user_for_token(token, session_id=session, sync=False)
 
 
-async def test_a_known_token_is_known_while_the_hub_is_gone(hub: FakeHub, oauth: PatientHubOAuth) -> None:
+async def test_a_known_token_is_known_while_the_hub_is_gone(hub: FakeHub, oauth: PatientHubOAuth, clock: Clock) -> None:
     before = await user(oauth)
     await hub.leave()
 
     assert await user(oauth) == before
-    await asyncio.sleep(0.5)
+    clock.forward(3000)
     assert await user(oauth) == before
 
 
@@ -102,16 +122,23 @@ async def test_a_known_token_is_known_while_the_hub_is_ill(hub: FakeHub, oauth: 
     assert await user(oauth) == before
 
 
-async def test_a_hub_that_hangs_holds_up_one_request_and_not_the_next(hub: FakeHub, oauth: PatientHubOAuth) -> None:
-    await user(oauth)
-    hub.delay = 30
-    start = time.monotonic()
-    await user(oauth)
-    first = time.monotonic() - start
-    await user(oauth)
+async def test_a_hub_that_hangs_holds_up_one_request_and_not_the_next(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oauth = forgetful(hub, hub_timeout=3600)
+    before = await user(oauth)
+    hub.delay = 3600
+    loop_clock = LoopClock(monkeypatch)
+    held_up = asyncio.create_task(user(oauth))
+    await eventually(lambda: hub.asked == 2)
+    assert not held_up.done()
+    loop_clock.forward(oauth.hub_timeout_known)
 
-    assert 0.2 < first < 1
-    assert time.monotonic() - start - first < 0.1
+    async with asyncio.timeout(30):
+        assert await held_up == before
+        assert await user(oauth) == before
+
+    assert hub.asked == 2
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -127,13 +154,15 @@ async def test_a_definite_no_is_never_overridden(hub: FakeHub, oauth: PatientHub
     assert refused.value.status_code == 503
 
 
-async def test_a_returning_hub_s_no_counts_again(hub: FakeHub, oauth: PatientHubOAuth) -> None:
+async def test_a_returning_hub_s_no_counts_again(hub: FakeHub, oauth: PatientHubOAuth, clock: Clock) -> None:
     await user(oauth)
     await hub.leave()
     assert await user(oauth)
     hub.status = 403
     await hub.come()
-    await asyncio.sleep(0.5)
+    clock.forward(9)
+    assert await user(oauth)
+    clock.forward(1)
 
     assert await user(oauth) is None
 
@@ -156,33 +185,32 @@ async def test_another_session_of_the_same_token_is_asked_about(hub: FakeHub, oa
         await user(oauth, session="two")
 
 
-async def test_the_last_good_answer_grows_old(hub: FakeHub) -> None:
-    oauth = impatient(hub, hub_auth_grace=1)
+async def test_the_last_good_answer_grows_old(hub: FakeHub, oauth: PatientHubOAuth, clock: Clock) -> None:
     await user(oauth)
     await hub.leave()
+    clock.forward(3599)
     assert await user(oauth)
-    await asyncio.sleep(1.1)
+    clock.forward(1)
 
     with pytest.raises(HTTPError):
         await user(oauth)
 
 
-async def test_each_good_answer_starts_the_grace_anew(hub: FakeHub) -> None:
-    oauth = impatient(hub, hub_auth_grace=1)
+async def test_each_good_answer_starts_the_grace_anew(hub: FakeHub, oauth: PatientHubOAuth, clock: Clock) -> None:
     await user(oauth)
-    await asyncio.sleep(0.7)
+    clock.forward(2400)
     await user(oauth)
     await hub.leave()
-    await asyncio.sleep(0.7)
+    clock.forward(2400)
 
     assert await user(oauth)
 
 
-async def test_old_tokens_are_forgotten(hub: FakeHub) -> None:
-    oauth = impatient(hub, hub_auth_grace=1)
+async def test_old_tokens_are_forgotten(hub: FakeHub, oauth: PatientHubOAuth, clock: Clock) -> None:
     for number in range(5):
         await user(oauth, f"token-{number}")
-    await asyncio.sleep(1.1)
+    assert len(oauth._good) == 5
+    clock.forward(3600)
     await user(oauth, "last")
 
     assert len(oauth._good) == 1
@@ -196,13 +224,17 @@ async def test_hubauth_s_own_cache_still_spares_the_hub(hub: FakeHub, oauth: Pat
     assert hub.asked == 1
 
 
-async def test_a_hub_that_is_away_is_asked_once_in_a_while(hub: FakeHub, oauth: PatientHubOAuth) -> None:
+async def test_a_hub_that_is_away_is_asked_once_in_a_while(hub: FakeHub, oauth: PatientHubOAuth, clock: Clock) -> None:
     await user(oauth)
     hub.status, hub.asked = 503, 0
     for _unused in range(10):
         await user(oauth)
-
     assert hub.asked == 1
+    clock.forward(10)
+    for _unused in range(10):
+        await user(oauth)
+
+    assert hub.asked == 2
 
 
 async def test_without_the_cache_the_hub_itself_is_meant(hub: FakeHub, oauth: PatientHubOAuth) -> None:

@@ -35,7 +35,7 @@ def test_lines_are_shown_as_they_are_written(shown: list[str]) -> None:
         with Path(arguments["progress"]).open("a") as file:
             file.write("[1/2   0:00] hub: building\n")
             file.flush()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not shown and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert shown

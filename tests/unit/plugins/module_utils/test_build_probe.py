@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _build_origin as origin
@@ -79,7 +81,16 @@ def test_what_a_registry_answers(registry: http.server.ThreadingHTTPServer, name
     assert probe.Probe().ask(f"127.0.0.1:{registry.server_port}/{name}") == answer
 
 
-def test_nobody_there() -> None:
+def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve = socket.getaddrinfo
+
+    def unknown(host: str, *args: Any, **kwargs: Any) -> Any:
+        # The machine's name server may take its time to say so.
+        if host == "registry.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     assert probe.Probe().ask_all(["127.0.0.1:1/hub:1", "registry.invalid/hub:1"]) == {
         "127.0.0.1:1/hub:1": "silent",
         "registry.invalid/hub:1": "silent",

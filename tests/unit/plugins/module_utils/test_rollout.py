@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._rollout import (
     container_problems,
     event_lines,
@@ -200,6 +201,42 @@ def test_waiting_ends_after_its_time() -> None:
 def test_waiting_ends_at_once_when_it_is_of_no_use() -> None:
     lost = workload("Job", {}, {"conditions": [{"type": "Failed", "status": "True", "message": "no"}]})
     assert waited(FakeReader(Job=[lost])).seconds == 0.0
+
+
+class IllReader(FakeReader):
+    """Fails as often as it is told, each time with another status, before it answers."""
+
+    def __init__(self, failures: list[int], **objects: list[Json]) -> None:
+        """``failures`` are HTTP statuses, 0 for no answer."""
+        super().__init__(**objects)
+        self.failures = failures
+
+    def list(self, *args: Any, **kwargs: Any) -> list[Json]:
+        """Fail, or return all objects of a kind."""
+        if self.failures:
+            status = self.failures.pop(0)
+            raise ClusterError("list", "Pod objects in n", f"it said {status}", "Try again.", status)
+        return super().list(*args, **kwargs)
+
+
+def test_a_cluster_that_is_busy_is_asked_again() -> None:
+    ready = workload("Deployment", TWO, {**UP_TO_DATE, "availableReplicas": 2})
+    outcome = waited(IllReader([429, 0, 503], Deployment=[ready]))
+    assert (outcome.message, outcome.seconds) == ("", 3.0)
+
+
+def test_a_cluster_that_stays_ill_ends_the_wait_with_its_last_words() -> None:
+    reader = IllReader([503] * 3 + [500] * 10)
+    with pytest.raises(ClusterError, match="it said 500"):
+        waited(reader)
+    assert len(reader.failures) == 9
+
+
+def test_a_refusal_ends_the_wait_at_once() -> None:
+    reader = IllReader([403, 403])
+    with pytest.raises(ClusterError, match="it said 403"):
+        waited(reader)
+    assert len(reader.failures) == 1
 
 
 def test_nothing_found_is_a_failure() -> None:
