@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import FakeApi, Haproxy, Servers, make_settings
-from campus_proxy import launch, routes
+from campus_proxy import certificate, launch, routes
 
 
 @pytest_asyncio.fixture
@@ -49,11 +49,11 @@ def make_haproxy(tmp_path: Path) -> Iterator[MakeHaproxy]:
         pytest.skip("needs HAProxy (Debian package haproxy)")
     made: list[Haproxy] = []
 
-    def make(tls_file: Path | None = None, **more: Any) -> Haproxy:
+    def make(**more: Any) -> Haproxy:
         settings = make_settings(tmp_path, **more)
         env = launch.environment(settings, {"PATH": os.environ["PATH"]}, "", 20000) | {"CAMPUS_IPV6": "false"}
-        if tls_file:
-            env["CAMPUS_TLS_FILE"] = str(tls_file)
+        if settings.https != "disabled":
+            certificate.make_usable(settings.tls_dir, settings.tls_file)
         if not settings.route_map.exists():
             settings.route_map.write_text("")
         made.append(Haproxy(settings, env))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -305,22 +303,6 @@ async def test_a_draining_haproxy_takes_nobody_new_and_keeps_who_it_has(
         assert await channel.receive_str(timeout=2) == "ann:still here"
         await asyncio.to_thread(haproxy.process.wait, 10)
         assert 2 < time.monotonic() - began < 6
-
-
-async def test_https_from_a_secret(make_haproxy: MakeHaproxy, servers: Servers, tmp_path: Path) -> None:
-    certificate = tmp_path / "site.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    files = ["-keyout", f"{certificate}.key", "-out", str(certificate)]
-    subprocess.run([*command, *files], check=True, capture_output=True)
-    haproxy = make_haproxy(certificate, hub_port=await servers.start("hub"), https="secret", public_port=8443)
-    await haproxy.route_map.replace({}, "test")
-    async with aiohttp.ClientSession() as session:
-        async with session.get(haproxy.url + "/hub/home?a=b", allow_redirects=False) as answer:
-            assert answer.status == 301
-            assert answer.headers["Location"] == "https://127.0.0.1:8443/hub/home?a=b"
-        async with session.get(f"https://127.0.0.1:{haproxy.settings.https_port}/hub/home", ssl=False) as answer:
-            assert (await answer.json())["headers"]["X-Forwarded-Proto"] == "https"
-            assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
 async def test_the_map_is_changed_piece_by_piece_and_as_a_whole(make_haproxy: MakeHaproxy) -> None:
