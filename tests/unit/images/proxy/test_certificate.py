@@ -1,12 +1,9 @@
-"""The keeper of the certificate with a real HAProxy, and what HAProxy does with https."""
+"""The keeper of the certificate, with a real HAProxy."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,20 +12,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from ansible_collections.campus.jupyterhub.tests.unit.certificates import Pair, make_pair
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.conftest import MakeHaproxy
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import Haproxy, Servers, make_settings
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.visitor import HOST, Visitor, any_certificate
 from campus_proxy import certificate, launch
 from campus_proxy.agent import Agent
 from campus_proxy.certificate import Keeper
 from campus_proxy.haproxy import HaproxyError
 from campus_proxy.kube import Api
 from campus_proxy.server import build_app
-
-HOST = "hub.example.org"
-
-
-@pytest.fixture
-def secret(tmp_path: Path) -> Path:
-    """A mounted Secret with a good certificate."""
-    return make_pair(HOST).mount(tmp_path / "tls")
 
 
 def start(make_haproxy: MakeHaproxy, secret: Path, hub_port: int, **more: object) -> tuple[Haproxy, Keeper]:
@@ -40,55 +30,6 @@ def start(make_haproxy: MakeHaproxy, secret: Path, hub_port: int, **more: object
 def fingerprint(pair: Pair) -> str:
     """How HAProxy and a client name a certificate."""
     return certificate.fingerprint(pair.certificate)
-
-
-class Visitor:
-    """One TLS connection that stays open."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    @asynccontextmanager
-    async def at(cls, haproxy: Haproxy, context: ssl.SSLContext | None = None) -> AsyncIterator[Visitor]:
-        """Connect, believing any certificate."""
-        if context is None:
-            context = any_certificate()
-        port = haproxy.settings.https_port
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=HOST)
-        try:
-            yield cls(reader, writer)
-        finally:
-            writer.transport.abort()
-
-    @property
-    def tls(self) -> ssl.SSLObject:
-        """What was agreed on."""
-        found: ssl.SSLObject = self.writer.get_extra_info("ssl_object")
-        return found
-
-    @property
-    def sees(self) -> str:
-        """The fingerprint of the certificate that came."""
-        der = self.tls.getpeercert(binary_form=True)
-        assert der
-        return certificate.fingerprint(ssl.DER_cert_to_PEM_cert(der))
-
-    async def get(self, path: str = "/hub/home") -> int:
-        """Ask over this very connection; returns the status."""
-        self.writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
-        length = next(int(line.split(b":")[1]) for line in head.lower().splitlines() if b"content-length" in line)
-        await self.reader.readexactly(length)
-        return int(head.split()[1])
-
-
-def any_certificate() -> ssl.SSLContext:
-    """A client that believes everything."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 async def test_a_new_certificate_comes_without_dropping_a_connection(
@@ -290,19 +231,3 @@ async def test_a_haproxy_that_takes_no_certificate_is_a_refusal(
     assert keeper.refused == "HAProxy does not take it (no)"
     assert asked[-1] == "abort"
     assert not list(tmp_path.glob("site*"))
-
-
-@pytest.mark.parametrize(("https", "strict"), [("secret", "max-age=31536000"), ("self_signed", None)])
-async def test_http_is_sent_to_https(
-    make_haproxy: MakeHaproxy, servers: Servers, secret: Path, https: str, strict: str | None
-) -> None:
-    haproxy, _unused = start(make_haproxy, secret, await servers.start("hub"), https=https, public_port=8443)
-    await haproxy.route_map.replace({}, "test")
-    async with aiohttp.ClientSession() as session:
-        async with session.get(haproxy.url + "/hub/home?a=b", allow_redirects=False) as answer:
-            assert answer.status == 301
-            assert answer.headers["Location"] == "https://127.0.0.1:8443/hub/home?a=b"
-            assert "Strict-Transport-Security" not in answer.headers
-        async with session.get(f"https://127.0.0.1:{haproxy.settings.https_port}/hub/home", ssl=False) as answer:
-            assert (await answer.json())["headers"]["X-Forwarded-Proto"] == "https"
-            assert answer.headers.get("Strict-Transport-Security") == strict

@@ -249,19 +249,6 @@ async def test_a_websocket_goes_through_and_outlives_its_route(make_haproxy: Mak
         assert await channel.receive_str(timeout=5) == "ann:two"
 
 
-async def test_a_large_upload_streams_through(make_haproxy: MakeHaproxy, servers: Servers) -> None:
-    haproxy = make_haproxy(hub_port=await servers.start("hub"))
-    await haproxy.route_map.replace({"/user/ann/": f"127.0.0.1|{await servers.start('ann')}"}, "test")
-    size = 64 * 1024 * 1024
-
-    async def body() -> Any:
-        for _unused in range(size // 65536):
-            yield b"x" * 65536
-
-    async with aiohttp.ClientSession() as session, session.put(haproxy.url + "/user/ann/f", data=body()) as answer:
-        assert (await answer.json())["size"] == size
-
-
 AWAY = [
     ("/hub/home", "text/html,*/*", "text/html", "The hub is away"),
     ("/hub/home", "*/*", "application/json", "hub does not answer"),
