@@ -33,18 +33,21 @@ class Pair:
         return folder
 
 
-def make_pair(*hosts: str, days: float = 30, begins: float = 0, name: str = "") -> Pair:
+def make_pair(*hosts: str, days: float = 30, begins: float = 0, name: str = "", issuer: str = "") -> Pair:
     """A certificate signed by its own key for names or addresses.
 
-    It is good from `begins` days after yesterday, for `days` days from now on; `name` is its common name.
+    It is good from `begins` days after yesterday, for `days` days from now on; `name` is its common name, and `issuer`
+    that of whoever it says that it is from.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
+    subject, signer = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else []) for text in (name, issuer or name)
+    )
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(signer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(min(now + timedelta(days=begins - 1), now + timedelta(days=days - 1)))

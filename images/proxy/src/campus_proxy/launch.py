@@ -59,8 +59,9 @@ def connection_limit(wanted: int, hard_files: int) -> int:
 
 def environment(settings: Settings, env: Mapping[str, str], resolv_conf: str, hard_files: int) -> dict[str, str]:
     """The variables that data/haproxy.cfg is written with."""
-    name = full_name(settings.hub_host, settings.namespace, search_domains(resolv_conf))
-    hub = f"[{name}]" if ":" in name else name
+    domains = search_domains(resolv_conf)
+    hub, acme = (full_name(host, settings.namespace, domains) for host in (settings.hub_host, settings.acme_host))
+    hub = f"[{hub}]" if ":" in hub else hub
     told: dict[str, object] = {
         "CAMPUS_DATA": DATA,
         "CAMPUS_SOCKET": settings.socket,
@@ -74,6 +75,8 @@ def environment(settings: Settings, env: Mapping[str, str], resolv_conf: str, ha
         "CAMPUS_IPV6": "true" if socket.has_ipv6 and Path("/proc/net/if_inet6").exists() else "false",
         "CAMPUS_HUB": f"{hub}:{settings.hub_port}",
         "CAMPUS_HUB_FIRST": first_address(settings.hub_host, env),
+        "CAMPUS_ACME": f"{acme}:{settings.acme_port}" if settings.https == "letsencrypt" else "",
+        "CAMPUS_ACME_FIRST": first_address(settings.acme_host, env),
         "CAMPUS_ACCESS_LOG": "true" if settings.access_log else "false",
         "CAMPUS_TRUSTED_NETWORKS": " ".join(settings.trusted_networks),
         "CAMPUS_THREADS": settings.threads,

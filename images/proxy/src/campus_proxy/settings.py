@@ -50,6 +50,8 @@ class Settings:
     hub_port: int
     https: str
     tls_dir: Path
+    acme_host: str
+    acme_port: int
     public_port: int
     drain_seconds: int
     max_connections: int
@@ -92,8 +94,10 @@ class Settings:
             run_dir=Path(env.get("CAMPUS_RUN_DIR", "") or "/run/campus"),
             hub_host=env.get("CAMPUS_HUB_HOST", "") or "hub",
             hub_port=_number(env, "CAMPUS_HUB_PORT", 8081, 1, 65535),
-            https=_choice(env, "CAMPUS_HTTPS", ("disabled", "secret", "self_signed")),
+            https=_choice(env, "CAMPUS_HTTPS", ("disabled", "secret", "self_signed", "letsencrypt")),
             tls_dir=Path(env.get("CAMPUS_TLS_DIR", "") or "/run/secrets/campus-tls"),
+            acme_host=env.get("CAMPUS_ACME_HOST", "") or "proxy-acme",
+            acme_port=_number(env, "CAMPUS_ACME_PORT", 80, 1, 65535),
             public_port=_number(env, "CAMPUS_PUBLIC_PORT", 443, 1, 65535),
             drain_seconds=_number(env, "CAMPUS_DRAIN_SECONDS", 300, 0, 86400),
             max_connections=_number(env, "CAMPUS_MAX_CONNECTIONS", 20000, 100, 1_000_000),
