@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh test
-exec build/venv-test/bin/pytest tests/unit tests/sanity_csi tests/quality tests/packaging tests/molecule --durations=10 "$@" </dev/null
+exec build/venv-test/bin/pytest tests/unit tests/sanity_csi tests/acme tests/quality tests/packaging tests/molecule --durations=10 "$@" </dev/null

@@ -46,10 +46,13 @@ _value:
 Json = dict[str, Any]
 
 
-def parse(text: str) -> list[Json]:
-    """Return the objects of a multi-document YAML text; raises AnsibleFilterError when one is no Kubernetes object."""
+def parse(text: str | None) -> list[Json]:
+    """Return the objects of a multi-document YAML text; raises AnsibleFilterError when one is no Kubernetes object.
+
+    A template of which nothing was left is None to Ansible.
+    """
     try:
-        documents = [document for document in yaml.safe_load_all(str(text)) if document]
+        documents = [document for document in yaml.safe_load_all(str(text or "")) if document]
     except yaml.YAMLError as error:
         raise AnsibleFilterError(f"Could not read a rendered manifest: {error}") from error
     for document in documents:
@@ -66,7 +69,7 @@ def take_values(secret: Json) -> dict[str, str]:
     return {**encoded, **{key: base64.b64encode(str(value).encode()).decode() for key, value in plain.items()}}
 
 
-def objects(texts: list[str]) -> Json:
+def objects(texts: list[str | None]) -> Json:
     """Return the objects, and the values of Secrets apart."""
     found = [document for text in texts for document in parse(text)]
     values = {item["metadata"]["name"]: take_values(item) for item in found if item["kind"] == "Secret"}

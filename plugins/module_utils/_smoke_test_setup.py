@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+from pathlib import Path
 from typing import Any, Protocol
 
 from ansible.module_utils.common.yaml import yaml_load
@@ -28,7 +29,7 @@ ARGUMENTS: dict[str, Any] = {
     "url_ca_path": {"type": "path"},
 }
 
-
+SELF_SIGNED = "proxy-self-signed"
 SHARED_PASSWORD = ("shared-password", "SharedPasswordAuthenticator")
 
 
@@ -54,8 +55,20 @@ def has_shared_password(config: str) -> bool:
     return str(chosen.get("authenticator_class", "")).endswith(SHARED_PASSWORD)
 
 
-def smoke_test(cluster: Getter, options: dict[str, Any]) -> SmokeTest:
-    """Return the smoke test that the options describe; raises ClusterError when something for it is missing."""
+def own_certificate(cluster: Getter, namespace: str) -> str:
+    """Return the certificate, as PEM, of a proxy that signed its own; empty when it serves another or none."""
+    deployment = cluster.get("Deployment", "proxy", namespace, "apps/v1") or {}
+    volumes = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("volumes") or []
+    if SELF_SIGNED not in [(volume.get("secret") or {}).get("secretName") for volume in volumes]:
+        return ""
+    return base64.b64decode(needed(cluster, "Secret", SELF_SIGNED, namespace).get("tls.crt", "")).decode()
+
+
+def smoke_test(cluster: Getter, options: dict[str, Any], folder: str) -> SmokeTest:
+    """Return the smoke test that the options describe; raises ClusterError when something for it is missing.
+
+    ``folder`` is for the certificate of a proxy that signed its own: nobody else could say that it is the right one.
+    """
     if importlib.util.find_spec("websocket") is None:
         raise ClusterError("try", options["url"], "websocket-client is not installed", "pip install websocket-client")
     namespace = options["namespace"]
@@ -70,6 +83,11 @@ def smoke_test(cluster: Getter, options: dict[str, Any]) -> SmokeTest:
         if not values[key]:
             what, hint = f"Secret {namespace}/{options['secret']}", "Run the playbook that brings up the hub again."
             raise ClusterError("read", what, f"it has no {key}", hint)
+    ca_path = options["url_ca_path"]
+    own = "" if ca_path else own_certificate(cluster, namespace)
+    if own:
+        ca_path = str(Path(folder, "proxy.pem"))
+        Path(ca_path).write_text(own, encoding="ascii")
     return SmokeTest(
         url=options["url"],
         user=options["user"],
@@ -77,5 +95,5 @@ def smoke_test(cluster: Getter, options: dict[str, Any]) -> SmokeTest:
         password=values.get("student_password", ""),
         seconds=options["timeout"],
         validate_certs=options["url_validate_certs"],
-        ca_path=options["url_ca_path"],
+        ca_path=ca_path,
     )

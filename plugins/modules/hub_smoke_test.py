@@ -66,7 +66,9 @@ options:
     type: bool
     default: true
   url_ca_path:
-    description: File with the certificates to check the address with, instead of the machine's own.
+    description:
+      - File with the certificates to check the address with, instead of the machine's own.
+      - A certificate that the proxy signed itself is checked with the one in its Secret, unless this says otherwise.
     type: path
 requirements:
   - python >= 3.9
@@ -125,7 +127,7 @@ def main() -> None:
         )
     try:
         cluster = connect(module)
-        test = smoke_test(cluster, options)
+        test = smoke_test(cluster, options, module.tmpdir)
         try:
             test.run()
         except StepFailed as failed:

@@ -1,4 +1,4 @@
-"""HAProxy's runtime API: the route map, changed without a reload."""
+"""HAProxy's runtime API, and through it the route map, changed without a reload."""
 
 from __future__ import annotations
 
@@ -43,6 +43,24 @@ def _batches(lines: Iterable[str], limit: int, between: str) -> Iterable[str]:
         yield between.join(batch)
 
 
+async def command(path: str, text: str, timeout: float = 5.0) -> str:
+    """Send one line, or one with a payload, to the runtime socket `path` and return what HAProxy says.
+
+    `timeout` is in seconds. Raises HaproxyError.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_unix_connection(path)
+            try:
+                writer.write(text.encode("ascii") + b"\n")
+                await writer.drain()
+                return (await reader.read(-1)).decode("utf-8", "replace")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        raise HaproxyError(f"{type(error).__name__}: {error}") from error
+
+
 @dataclass(frozen=True)
 class RouteMap:
     """The map file `path` of the HAProxy that listens on `socket`. Every method may raise HaproxyError."""
@@ -53,17 +71,7 @@ class RouteMap:
 
     async def command(self, text: str) -> str:
         """Send one line, or one with a payload, and return what HAProxy says."""
-        try:
-            async with asyncio.timeout(self.timeout):
-                reader, writer = await asyncio.open_unix_connection(self.socket)
-                try:
-                    writer.write(text.encode("ascii") + b"\n")
-                    await writer.drain()
-                    return (await reader.read(-1)).decode("utf-8", "replace")
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError) as error:
-            raise HaproxyError(f"{type(error).__name__}: {error}") from error
+        return await command(self.socket, text, self.timeout)
 
     async def _silent(self, text: str) -> None:
         answer = (await self.command(text)).strip()

@@ -7,11 +7,12 @@ import logging
 import os
 import resource
 import socket
+import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from campus_proxy import state
+from campus_proxy import certificate, state
 from campus_proxy.settings import Settings, from_env_or_exit
 
 log = logging.getLogger(__name__)
@@ -58,13 +59,14 @@ def connection_limit(wanted: int, hard_files: int) -> int:
 
 def environment(settings: Settings, env: Mapping[str, str], resolv_conf: str, hard_files: int) -> dict[str, str]:
     """The variables that data/haproxy.cfg is written with."""
-    name = full_name(settings.hub_host, settings.namespace, search_domains(resolv_conf))
-    hub = f"[{name}]" if ":" in name else name
+    domains = search_domains(resolv_conf)
+    hub, acme = (full_name(host, settings.namespace, domains) for host in (settings.hub_host, settings.acme_host))
+    hub = f"[{hub}]" if ":" in hub else hub
     told: dict[str, object] = {
         "CAMPUS_DATA": DATA,
         "CAMPUS_SOCKET": settings.socket,
         "CAMPUS_ROUTE_MAP": settings.route_map,
-        "CAMPUS_TLS_FILE": "/run/secrets/campus-tls/site.pem",
+        "CAMPUS_TLS_FILE": settings.tls_file,
         "CAMPUS_HTTPS": settings.https,
         "CAMPUS_PUBLIC_PORT": "" if settings.public_port == 443 else f":{settings.public_port}",
         "CAMPUS_HTTP_PORT": settings.http_port,
@@ -73,6 +75,8 @@ def environment(settings: Settings, env: Mapping[str, str], resolv_conf: str, ha
         "CAMPUS_IPV6": "true" if socket.has_ipv6 and Path("/proc/net/if_inet6").exists() else "false",
         "CAMPUS_HUB": f"{hub}:{settings.hub_port}",
         "CAMPUS_HUB_FIRST": first_address(settings.hub_host, env),
+        "CAMPUS_ACME": f"{acme}:{settings.acme_port}" if settings.https == "letsencrypt" else "",
+        "CAMPUS_ACME_FIRST": first_address(settings.acme_host, env),
         "CAMPUS_ACCESS_LOG": "true" if settings.access_log else "false",
         "CAMPUS_TRUSTED_NETWORKS": " ".join(settings.trusted_networks),
         "CAMPUS_THREADS": settings.threads,
@@ -83,9 +87,12 @@ def environment(settings: Settings, env: Mapping[str, str], resolv_conf: str, ha
 
 
 def prepare(settings: Settings) -> dict[str, str]:
-    """Lay the map file ready and say what HAProxy's environment must be. Raises OSError."""
+    """Lay map and certificate ready and say what HAProxy's environment must be. Raises BadCertificate or OSError."""
     kept = state.make_usable(settings.route_map)
     log.info("the map of an earlier run is %s", "kept" if kept else "not there: the agent must list first")
+    if settings.https != "disabled":
+        kept = certificate.make_usable(settings.tls_dir, settings.tls_file)
+        log.info("the certificate is %s", "the last one that was good" if kept else "the Secret's")
     hard_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resolv_conf = Path("/etc/resolv.conf")
     text = resolv_conf.read_text() if resolv_conf.exists() else ""
@@ -97,10 +104,14 @@ def prepare(settings: Settings) -> dict[str, str]:
 
 
 def run(settings: Settings) -> None:
-    """Become HAProxy. Raises OSError."""
+    """Become HAProxy. Raises BadCertificate or OSError."""
     os.execve(HAPROXY, ["haproxy", "-db", "-f", str(DATA / "haproxy.cfg")], prepare(settings))
 
 
 def main() -> None:
-    """The command campus-proxy-haproxy."""
-    run(from_env_or_exit())
+    """The command campus-proxy-haproxy; without any certificate to serve it ends with 2 and one sentence."""
+    try:
+        run(from_env_or_exit())
+    except certificate.BadCertificate as error:
+        print(f"campus-proxy: the Secret's certificate cannot be served: {error}", file=sys.stderr)
+        sys.exit(2)

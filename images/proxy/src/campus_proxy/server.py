@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from campus_proxy.agent import Agent
+from campus_proxy.certificate import Keeper
 from campus_proxy.kube import Api
 from campus_proxy.settings import Settings, from_env_or_exit
 
 AGENT = web.AppKey("agent", Agent)
+KEEPER = web.AppKey("keeper", Keeper)
 MAX_WAIT = 300.0
 """Longest wait for an acknowledgement, in seconds."""
 
@@ -57,7 +59,7 @@ async def routes(request: web.Request) -> web.Response:
 
 def _metric(name: str, kind: str, text: str, values: Iterable[tuple[str, float]]) -> str:
     full = f"campus_proxy_{name}"
-    body = "".join(f"{full}{labels} {value:g}\n" for labels, value in values)
+    body = "".join(f"{full}{labels} {value:.15g}\n" for labels, value in values)
     return f"# HELP {full} {text}\n# TYPE {full} {kind}\n{body}"
 
 
@@ -96,16 +98,33 @@ def render_metrics(agent: Agent, now: float) -> str:
     return "".join(parts)
 
 
+def render_certificate(keeper: Keeper) -> str:
+    """The certificate's metrics in Prometheus' text format."""
+    expiry = [("", keeper.served.not_after)] if keeper.served else []
+    parts = [
+        _metric("certificate_expiry_timestamp_seconds", "gauge", "When the served certificate expires.", expiry),
+        _metric("certificate_loaded_timestamp_seconds", "gauge", "When one was last loaded.", [("", keeper.loaded_at)]),
+        _metric("certificate_refused", "gauge", "1 while the Secret's is not served.", [("", bool(keeper.refused))]),
+        _metric("certificate_loads_total", "counter", "Certificates given to HAProxy.", [("", keeper.loads)]),
+        _metric("certificate_failures_total", "counter", "Certificates that were no good.", [("", keeper.failures)]),
+    ]
+    return "".join(parts)
+
+
 async def metrics(request: web.Request) -> web.Response:
     """The agent's metrics; HAProxy has its own on the monitor port."""
     text = render_metrics(request.app[AGENT], time.monotonic())
+    keeper = request.app.get(KEEPER)
+    text += render_certificate(keeper) if keeper else ""
     return web.Response(text=text, content_type="text/plain", charset="utf-8")
 
 
-def build_app(agent: Agent) -> web.Application:
-    """The web application of one agent."""
+def build_app(agent: Agent, keeper: Keeper | None = None) -> web.Application:
+    """The web application of one agent, and of the keeper of its certificate where there is https."""
     app = web.Application()
     app[AGENT] = agent
+    if keeper:
+        app[KEEPER] = keeper
     app.router.add_get("/acknowledge", acknowledge)
     app.router.add_get("/ready", ready)
     app.router.add_get("/live", live)
@@ -118,10 +137,11 @@ async def serve(settings: Settings) -> None:
     """Be the agent of this replica until told to end. Raises what made a part of it fail."""
     api = Api.in_cluster()
     agent = Agent.build(settings, api)
-    runner = web.AppRunner(build_app(agent), access_log=None, shutdown_timeout=1)
+    keeper = Keeper.build(settings) if settings.https != "disabled" else None
+    runner = web.AppRunner(build_app(agent, keeper), access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, port=settings.agent_port).start()
-    work = asyncio.create_task(agent.run())
+    work = asyncio.gather(agent.run(), *([keeper.run()] if keeper else []))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:

@@ -49,6 +49,9 @@ class Settings:
     hub_host: str
     hub_port: int
     https: str
+    tls_dir: Path
+    acme_host: str
+    acme_port: int
     public_port: int
     drain_seconds: int
     max_connections: int
@@ -71,6 +74,11 @@ class Settings:
         return self.run_dir / "routes.map"
 
     @property
+    def tls_file(self) -> Path:
+        """The certificate and its key that HAProxy starts with: the last good ones of `tls_dir`, the mounted Secret."""
+        return self.run_dir / "site.pem"
+
+    @property
     def pid_file(self) -> Path:
         """Where the launcher leaves HAProxy's process id for the drain hook."""
         return self.run_dir / "haproxy.pid"
@@ -86,7 +94,10 @@ class Settings:
             run_dir=Path(env.get("CAMPUS_RUN_DIR", "") or "/run/campus"),
             hub_host=env.get("CAMPUS_HUB_HOST", "") or "hub",
             hub_port=_number(env, "CAMPUS_HUB_PORT", 8081, 1, 65535),
-            https=_choice(env, "CAMPUS_HTTPS", ("disabled", "secret")),
+            https=_choice(env, "CAMPUS_HTTPS", ("disabled", "secret", "self_signed", "letsencrypt")),
+            tls_dir=Path(env.get("CAMPUS_TLS_DIR", "") or "/run/secrets/campus-tls"),
+            acme_host=env.get("CAMPUS_ACME_HOST", "") or "proxy-acme",
+            acme_port=_number(env, "CAMPUS_ACME_PORT", 80, 1, 65535),
             public_port=_number(env, "CAMPUS_PUBLIC_PORT", 443, 1, 65535),
             drain_seconds=_number(env, "CAMPUS_DRAIN_SECONDS", 300, 0, 86400),
             max_connections=_number(env, "CAMPUS_MAX_CONNECTIONS", 20000, 100, 1_000_000),

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.certificates import make_pair
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import FakeApi, Haproxy, Servers, make_settings
-from campus_proxy import launch, routes
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.visitor import HOST
+from campus_proxy import certificate, launch, routes
 
 
 @pytest_asyncio.fixture
@@ -39,30 +41,37 @@ async def servers() -> AsyncIterator[Servers]:
     await started.stop()
 
 
+Hurry = tuple[tuple[str, str], ...]
 MakeHaproxy = Callable[..., Haproxy]
 
 
 @pytest.fixture
 def make_haproxy(tmp_path: Path) -> Iterator[MakeHaproxy]:
-    """A starter of HAProxys, which end with the test."""
+    """A starter of HAProxys, which end with the test. `hurry` rewrites lines of the configuration."""
     if not shutil.which(launch.HAPROXY):
         pytest.skip("needs HAProxy (Debian package haproxy)")
     made: list[Haproxy] = []
 
-    def make(tls_file: Path | None = None, **more: Any) -> Haproxy:
+    def make(hurry: Hurry = (), **more: Any) -> Haproxy:
         settings = make_settings(tmp_path, **more)
         env = launch.environment(settings, {"PATH": os.environ["PATH"]}, "", 20000) | {"CAMPUS_IPV6": "false"}
-        if tls_file:
-            env["CAMPUS_TLS_FILE"] = str(tls_file)
+        if settings.https != "disabled":
+            certificate.make_usable(settings.tls_dir, settings.tls_file)
         if not settings.route_map.exists():
             settings.route_map.write_text("")
-        made.append(Haproxy(settings, env))
+        made.append(Haproxy(settings, env, hurry))
         made[-1].start()
         return made[-1]
 
     yield make
     for haproxy in made:
         haproxy.kill()
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A mounted Secret with a good certificate."""
+    return make_pair(HOST).mount(tmp_path / "tls")
 
 
 @pytest.fixture

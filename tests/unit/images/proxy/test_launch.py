@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.campus.jupyterhub.tests.unit.certificates import make_pair
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import make_settings
-from campus_proxy import drain, launch, state
+from campus_proxy import certificate, drain, launch, state
 from campus_proxy.haproxy import MARKER
 from campus_proxy.settings import BadSettings, Settings, from_env_or_exit
 
@@ -66,14 +67,19 @@ def test_connections_fit_into_the_open_files(wanted: int, files: int, limit: int
         {"hub_host": "hub"},
         {"hub_host": "fd00::1"},
         {"hub_host": "hub.example.invalid"},
+        {"https": "self_signed"},
+        {"https": "secret", "public_port": 8443},
+        {"https": "letsencrypt"},
     ],
 )
 def test_haproxy_takes_the_configuration(tmp_path: Path, more: dict[str, Any]) -> None:
     if not Path(launch.HAPROXY).exists():
         pytest.skip("needs HAProxy (Debian package haproxy)")
-    settings = make_settings(tmp_path, **more)
+    settings = make_settings(tmp_path, tls_dir=make_pair("hub.example.org").mount(tmp_path / "tls"), **more)
     settings.route_map.write_text("")
-    env = launch.environment(settings, {"HUB_SERVICE_HOST": "10.96.1.2"}, RESOLV_CONF, 20000)
+    certificate.make_usable(settings.tls_dir, settings.tls_file)
+    services = {"HUB_SERVICE_HOST": "10.96.1.2", "PROXY_ACME_SERVICE_HOST": "10.96.1.3"}
+    env = launch.environment(settings, services, RESOLV_CONF, 20000)
     command = [launch.HAPROXY, "-c", "-f", str(launch.DATA / "haproxy.cfg")]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

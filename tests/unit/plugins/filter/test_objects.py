@@ -35,5 +35,9 @@ def test_what_is_no_object_is_refused(text: str) -> None:
         objects([text])
 
 
+def test_a_template_that_leaves_nothing() -> None:
+    assert objects([None, "", "---\n"]) == {"objects": [], "secret_values": {}}
+
+
 def test_the_filter_has_its_name() -> None:
     assert FilterModule().filters() == {"objects": objects}

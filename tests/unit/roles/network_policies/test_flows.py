@@ -41,6 +41,7 @@ ENDS: dict[str, Any] = {
     "cloud metadata by IPv6": ("fd00:ec2::254",),
     "other cloud's metadata": ("100.100.100.200",),
     "database": ("10.8.0.4",),
+    "certificate job": part("10.244.1.9", "certificate"),
 }
 
 ALLOWED = [
@@ -182,3 +183,38 @@ def test_the_options_open_and_close(
     allows: Callable[..., bool], source: str, target: str, port: int, allowed: bool
 ) -> None:
     assert allows(source, target, port, **CONFIGURED) is allowed
+
+
+LETSENCRYPT: dict[str, Any] = {
+    "jupyterhub_url": "https://hub.example.org/",
+    "proxy_https": "letsencrypt",
+    "proxy_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port", "allowed"),
+    [
+        ("proxy", "certificate job", 8080, True),
+        ("certificate job", "proxy", 8080, True),
+        ("certificate job", "internet", 443, True),
+        ("certificate job", "internet by IPv6", 443, True),
+        ("certificate job", "API server", 6443, True),
+        ("certificate job", "DNS", 53, True),
+        ("certificate job", "internet", 80, False),
+        ("certificate job", "cloud metadata", 443, False),
+        ("certificate job", "cloud metadata by IPv6", 443, False),
+        ("certificate job", "other cloud's metadata", 443, False),
+        ("certificate job", "hub", 8081, False),
+        ("certificate job", "student", 8888, False),
+        ("certificate job", "proxy", 8002, False),
+        ("student", "certificate job", 8080, False),
+        ("hub", "certificate job", 8080, False),
+        ("internet", "certificate job", 8080, False),
+        ("elsewhere", "certificate job", 8080, False),
+    ],
+)
+def test_the_job_that_orders_the_certificate(
+    allows: Callable[..., bool], source: str, target: str, port: int, allowed: bool
+) -> None:
+    assert allows(source, target, port, **LETSENCRYPT) is allowed

@@ -31,7 +31,6 @@ EVERYTHING: dict[str, Any] = {
     "proxy_priority_class": "high",
     "proxy_student_port": 9999,
     "proxy_egress": [{"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]}],
-    "__proxy_certificate": {"resources": [{"data": {"tls.crt": "eA==", "tls.key": "eA=="}}]},
 }
 
 
@@ -173,13 +172,52 @@ def test_how_people_reach_it(render: Render, plain: Objects, expose: str, kind: 
     assert ("externalTrafficPolicy" in service) is (expose != "cluster_ip")
 
 
+def certificate_of(objects: Objects) -> dict[str, Any]:
+    """The volume of the certificate; both containers have it, and only to read."""
+    for container in containers(objects):
+        (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "certificate"]
+        settings = Settings.from_env(environment(container))
+        assert (mount["mountPath"], mount["readOnly"]) == (str(settings.tls_dir), True)
+    (volume,) = [volume for volume in pod(objects)["volumes"] if volume["name"] == "certificate"]
+    secret: dict[str, Any] = volume["secret"]
+    return secret
+
+
 def test_https_has_its_port_and_its_certificate(full: Objects) -> None:
     ports = full["Service", "proxy-public"]["spec"]["ports"]
     assert [(port["port"], port["nodePort"]) for port in ports] == [(80, 30080), (443, 30443)]
-    items = next(volume for volume in pod(full)["volumes"] if volume["name"] == "certificate")["secret"]["items"]
-    # HAProxy finds the key beside the certificate by its name.
-    assert {item["key"]: item["path"] for item in items} == {"tls.crt": "site.pem", "tls.key": "site.pem.key"}
-    assert full["Deployment", "proxy"]["spec"]["template"]["metadata"]["annotations"]["checksum/certificate"]
+    assert certificate_of(full)["secretName"] == "site-tls"
+    assert {item["path"] for item in certificate_of(full)["items"]} == {"tls.crt", "tls.key"}
+    template = full["Deployment", "proxy"]["spec"]["template"]
+    assert "annotations" not in template["metadata"], "another certificate must not replace the replicas"
+
+
+DATA = {"tls.crt": "eA==", "tls.key": "eQ=="}
+
+
+def test_a_self_signed_certificate_is_part_of_it(render: Render) -> None:
+    options = {"jupyterhub_url": "https://hub.example.org/", "__proxy_certificate_data": DATA}
+    objects = by_name(render(*TEMPLATES, **options))
+    secret = objects["Secret", "proxy-self-signed"]
+    assert (secret["type"], secret["data"]) == ("kubernetes.io/tls", DATA)
+    assert certificate_of(objects)["secretName"] == "proxy-self-signed"
+    assert Settings.from_env(environment(containers(objects)[0])).https == "self_signed"
+
+
+@pytest.mark.parametrize(
+    ("options", "https"),
+    [
+        ({"jupyterhub_url": "http://hub.example.org/"}, "disabled"),
+        ({"jupyterhub_url": "https://hub.example.org/", "proxy_expose": "cluster_ip"}, "disabled"),
+        ({"jupyterhub_url": "https://hub.example.org/", "proxy_expose": "load_balancer"}, "self_signed"),
+        ({"jupyterhub_url": "https://hub.example.org/", "proxy_https": "disabled"}, "disabled"),
+    ],
+)
+def test_where_there_is_https_by_itself(render: Render, options: dict[str, Any], https: str) -> None:
+    objects = by_name(render(TEMPLATES[-1], **options))
+    assert Settings.from_env(environment(containers(objects)[0])).https == https
+    ports = [port["name"] for port in objects["Service", "proxy-public"]["spec"]["ports"]]
+    assert ports == (["http"] if https == "disabled" else ["http", "https"])
 
 
 def test_the_options_arrive(full: Objects) -> None:
