@@ -230,7 +230,8 @@ class Haproxy:
         config = (launch.DATA / "haproxy.cfg").read_text().replace('"0.0.0.0:', '"127.0.0.1:')
         path = self.settings.run_dir / "haproxy.cfg"
         path.write_text(config)
-        command = [launch.HAPROXY, "-db", "-f", str(path)]
+        # A killed test run must leave none behind.
+        command = ["setpriv", "--pdeathsig", "KILL", launch.HAPROXY, "-db", "-f", str(path)]
         self.process = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 60
         while not self._answers():
