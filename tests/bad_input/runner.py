@@ -114,8 +114,8 @@ def run_cases(chosen: list[Case], *arguments: str) -> dict[str, Answer]:
         )
         (Path(folder) / "old.kubeconfig").write_text(kubeconfig, encoding="utf-8")
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "inventories/kind", *arguments]
-        path = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
-        environment = {**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "2"}
+        search = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
+        environment = {**os.environ, "PATH": search, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "2"}
         done = subprocess.run(
             [*command, "-i", str(inventory), str(PLAYBOOK)],
             cwd=ROOT,

@@ -235,7 +235,8 @@ class Haproxy:
             config = config.replace(slow, fast)
         path = self.settings.run_dir / "haproxy.cfg"
         path.write_text(config)
-        command = [launch.HAPROXY, "-db", "-f", str(path)]
+        # A killed test run must leave none behind.
+        command = ["setpriv", "--pdeathsig", "KILL", launch.HAPROXY, "-db", "-f", str(path)]
         self.process = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 60
         while not self._answers():

@@ -37,7 +37,7 @@ class Store:
         self.objects.pop(obj["metadata"]["name"], None)
 
 
-async def until(check: Callable[[], bool], seconds: float = 10) -> None:
+async def until(check: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while not check():
@@ -65,7 +65,7 @@ async def test_lists_then_watches(api: FakeApi) -> None:
         api.put(PODS, make_pod(f"p{number}"))
     api.page = 3
     async with reflecting(api) as (reflector, store):
-        await asyncio.wait_for(reflector.synced.wait(), 5)
+        await asyncio.wait_for(reflector.synced.wait(), 30)
         assert len(store.objects) == 7
         assert api.lists == 3
         api.put(PODS, make_pod("new"))
@@ -121,7 +121,7 @@ async def test_an_api_server_that_is_away_at_first_is_waited_for(api: FakeApi) -
         assert not reflector.synced.is_set()
         assert store.replaced == 0
         api.mode = "well"
-        await asyncio.wait_for(reflector.synced.wait(), 5)
+        await asyncio.wait_for(reflector.synced.wait(), 30)
         assert set(store.objects) == {"a"}
 
 
