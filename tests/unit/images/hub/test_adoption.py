@@ -432,6 +432,9 @@ async def test_a_server_that_the_hub_is_starting_or_stopping_is_left_to_it(api: 
         app.db.delete(orm.APIToken.find(app.db, token_of(api)))
         spawner.orm_spawner.oauth_client.secret = ""
         app.db.commit()
+        # Nothing was left at the start, and what came later is not the adoption's.
+        assert await found.adopt()
+        assert orm.APIToken.find(app.db, token_of(api)) is None
         spawner._stop_pending = True
         found._left = None
         assert not await found.adopt()
