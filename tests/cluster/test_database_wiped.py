@@ -15,7 +15,7 @@ from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     Student,
     wait_until,
 )
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser
 
 DATABASE = "/srv/jupyterhub/jupyterhub.sqlite"
 COPY = "/srv/jupyterhub/copy.sqlite"
@@ -56,24 +56,18 @@ def copy(kube: Kube, frida: Student) -> Iterator[None]:
 def test_a_lost_database_costs_a_working_student_one_login(
     site: Site, browser: Browser, kube: Kube, frida: Student
 ) -> None:
-    with BrowserStudent(browser, site.url, frida.name) as window:
-        window.log_in(frida.password)
-        window.open_lab()
-        before = kube.pod_of(frida.name).metadata.uid
-        counter = Counter(frida)
-        counter.more(5)
+    before = kube.pod_of(frida.name).metadata.uid
+    counter = Counter(frida)
+    counter.more(5)
 
-        in_hub(kube, "rm", DATABASE)
-        kube.replace_hub()
-        wait_until("the hub answers", frida.reaches_hub, 60)
-        counter.more(5)
-        # Who was logged in is forgotten, ...
-        frida.ask("GET", "hub/api/user", expected=(403,))
-        window.page.goto(f"{site.url}/user/{frida.name}/lab")
-        window.page.fill("#username_input", frida.name)
-        window.page.fill("#password_input", frida.password)
-        window.page.click("#login_submit")
-        window.wait_for_lab()
+    in_hub(kube, "rm", DATABASE)
+    kube.replace_hub()
+    wait_until("the hub answers", frida.reaches_hub, 60)
+    counter.more(5)
+    # Who was logged in is forgotten, ...
+    frida.ask("GET", "hub/api/user", expected=(403,))
+    with BrowserStudent(browser, site.url, frida.name) as window:
+        window.log_in_at_server(frida.password)
         # ... and what was running is not.
         frida.log_in_again()
         assert frida.servers()[""]["ready"]
@@ -99,9 +93,7 @@ def test_an_older_database_learns_of_a_server_that_was_started_since(
     counter.more(5)
     assert frida.servers()[""]["ready"]
     with BrowserStudent(browser, site.url, frida.name) as window:
-        window.log_in(frida.password)
-        window.page.goto(f"{site.url}/user/{frida.name}/lab")
-        expect(window.page.locator("#jp-main-dock-panel")).to_be_visible()
+        window.log_in_at_server(frida.password)
     heard = counter.end()
     assert heard == [str(number) for number in range(len(heard))]
     assert kube.pod_of(frida.name).metadata.uid == before

@@ -176,6 +176,7 @@ class Adoption:
         except TimeoutError:
             self.log.warning("Not every running server could be looked at within %s s; going on later", bound)
         except Exception:
+            self.app.db.rollback()
             self.log.exception("The running servers could not be looked at; trying again later")
         return False
 
@@ -201,6 +202,7 @@ class Adoption:
                 if all([await self._settle(server) for server in theirs]):
                     self._waiting.discard(user)
         except Exception:
+            self.app.db.rollback()
             self.log.exception("The servers of %s could not be looked at; trying again at the next login", user)
 
     async def _pods(self) -> list[state.Pod]:
@@ -301,6 +303,7 @@ class Adoption:
     ) -> None:
         """Write token, OAuth client and address, as User.spawn does."""
         db, orm_spawner = self.app.db, spawner.orm_spawner
+        address = urlsplit(spawner._get_pod_url(server.pod))
         if orm.APIToken.find(db, server.token) is None:
             user.orm_user.new_api_token(server.token, note=f"Server at {server.prefix}", scopes=token_scopes)
         # A stop revokes it.
@@ -312,7 +315,6 @@ class Adoption:
             allowed_scopes=client_scopes,
             description=f"Server at {server.prefix}",
         )
-        address = urlsplit(spawner._get_pod_url(server.pod))
         orm_spawner.server = orm.Server(
             proto=address.scheme, ip=address.hostname, port=address.port, base_url=server.prefix
         )

@@ -575,6 +575,7 @@ async def test_a_server_that_cannot_be_registered_keeps_no_other_from_it(api: Fa
     async with ground.hub() as app:
         assert active(app, "ben")
         assert not active(app, "ann")
+        assert orm.User.find(app.db, "ann").api_tokens == []
     assert "Pod jupyter-ann of ann runs but cannot be registered" in said(ground)
 
 
