@@ -71,6 +71,15 @@ class Student:
         self.page.click("#login_submit")
         self.page.wait_for_url(re.compile("/hub/home"))
 
+    def log_in_at_server(self, password: str) -> None:
+        """Go to the Lab of the server that runs, log in where that leads to, and wait for the Lab."""
+        self.page.goto(f"{self._url}/user/{self.name}/lab")
+        self.page.fill("#username_input", self.name)
+        self.page.fill("#password_input", password)
+        self.page.click("#login_submit")
+        self.page.wait_for_url(re.compile(f"/user/{self.name}/lab"))
+        self.wait_for_lab()
+
     def wait_for_lab(self) -> None:
         """Wait until JupyterLab is there, choosing the first profile where the hub offers several."""
         self._kernels.clear()

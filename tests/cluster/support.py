@@ -22,6 +22,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_clie
     Answer,
     Client,
     Deadline,
+    Refused,
     execute_request,
 )
 from kubernetes import client, config
@@ -131,6 +132,13 @@ class Kube:
         wait_until(f"{replicas} hub pods", lambda: len(self.pods(selector)) == replicas, 120)
         wait_until("the hub is ready", lambda: all(ready(pod) for pod in self.pods(selector)), 120)
 
+    def replace_hub(self) -> None:
+        """Delete the hub's pod and wait until another one is ready."""
+        selector = "app=jupyterhub,component=hub"
+        (pod,) = self.pods(selector)
+        self.core.delete_namespaced_pod(pod.metadata.name, self.namespace)
+        wait_until("another hub is ready", lambda: [each for each in self.pods(selector) if ready(each)], 120)
+
     def run_in(self, pod: Any, *command: str) -> str:
         """Output of a command in a pod."""
         core = client.CoreV1Api(self._exec_api)
@@ -177,6 +185,10 @@ class Student:
         path = f"{self._user_api}/tokens?_xsrf={quote(browser.cookie('_xsrf'))}"
         return str(browser.ask("POST", path, payload=payload, expected=(201,)).json()["token"])
 
+    def log_in_again(self) -> None:
+        """Go on with a token of a new login, where the hub has forgotten the old one."""
+        self.token = self._log_in()
+
     @property
     def client(self) -> Client:
         """A client with the student's token, good for one request or one stream of events."""
@@ -185,6 +197,14 @@ class Student:
     def ask(self, method: str, path: str, payload: Any = None, expected: tuple[int, ...] = (200,)) -> Answer:
         """One request below the hub's public address."""
         return self.client.ask(method, path, payload=payload, expected=expected)
+
+    def reaches_hub(self) -> bool:
+        """Say whether the hub answers."""
+        try:
+            self.ask("GET", "hub/health")
+        except Refused:
+            return False
+        return True
 
     def servers(self) -> Json:
         """The student's servers that run, start or stop, by name."""

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
-from ansible_collections.campus.jupyterhub.tests.cluster.support import Counter, Kube, Site, Student, ready, wait_until
+from ansible_collections.campus.jupyterhub.tests.cluster.support import Counter, Kube, Site, Student
 from playwright.sync_api import Browser, expect
-
-HUB = "app=jupyterhub,component=hub"
 
 
 @pytest.fixture
@@ -23,10 +21,7 @@ def hub_comes_back(kube: Kube) -> Iterator[None]:
 def test_a_deleted_hub_is_not_noticed_by_a_running_kernel(ann: Student, kube: Kube) -> None:
     counter = Counter(ann)
     counter.more(5)
-    (pod,) = kube.pods(HUB)
-    kube.core.delete_namespaced_pod(pod.metadata.name, kube.namespace)
-    counter.more(5)
-    wait_until("a new hub is ready", lambda: [new for new in kube.pods(HUB) if ready(new)], 120)
+    kube.replace_hub()
     counter.more(25)
     heard = counter.end()
     assert heard == [str(number) for number in range(len(heard))]

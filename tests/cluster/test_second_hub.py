@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_client import Client, Deadline, Refused
+from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_client import Client, Deadline
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
 from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     STUDENTS,
@@ -10,13 +10,11 @@ from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     Kube,
     Site,
     Student,
-    ready,
     wait_until,
 )
 from playwright.sync_api import Browser, expect
 
 SERVER = "hub.jupyter.org/servername"
-HUB = "app=jupyterhub,component=hub"
 
 
 def sql(kube: Kube, query: str) -> str:
@@ -24,15 +22,6 @@ def sql(kube: Kube, query: str) -> str:
     (pod,) = kube.pods("app=postgres")
     psql = 'PGPASSWORD=$POSTGRES_PASSWORD /usr/lib/postgresql/15/bin/psql -h /tmp -U hub -Atc "$0" postgres'
     return kube.run_in(pod, "sh", "-c", psql, query)
-
-
-def answers(student: Student) -> bool:
-    """Say whether the hub answers at its address."""
-    try:
-        student.ask("GET", "hub/health")
-    except Refused:
-        return False
-    return True
 
 
 def test_a_named_server_has_a_disk_of_its_own(eve: Student, course_kube: Kube) -> None:
@@ -47,10 +36,8 @@ def test_a_named_server_has_a_disk_of_its_own(eve: Student, course_kube: Kube) -
 
 def test_the_hub_keeps_its_students_in_postgresql(eve: Student, course_kube: Kube) -> None:
     assert eve.name in sql(course_kube, "select name from users").split()
-    (pod,) = course_kube.pods(HUB)
-    course_kube.core.delete_namespaced_pod(pod.metadata.name, course_kube.namespace)
-    wait_until("another hub is ready", lambda: [each for each in course_kube.pods(HUB) if ready(each)], 120)
-    wait_until("the hub answers", lambda: answers(eve), 30)
+    course_kube.replace_hub()
+    wait_until("the hub answers", eve.reaches_hub, 30)
     # The token was kept as well, and so was the server, though the culler may have stopped it meanwhile.
     known = eve.ask("GET", f"hub/api/users/{eve.name}?include_stopped_servers=1").json()["servers"]
     assert "thesis" in known

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from campus_hub import health, patience
+from campus_hub import adoption, health, patience
 
 CONFIG_DIR = "/etc/campus"
 SHARED_PASSWORD = ("shared-password", "SharedPasswordAuthenticator")
@@ -214,6 +214,7 @@ def configure(c: Any) -> None:
     path = folder / "config.yaml"
     settings = read_settings(path.read_text() if path.exists() else "")
     patience.install()
+    adoption.install()
     for section, traits in build(settings, read_secrets(secret_folder), defaults(settings)).items():
         for trait, value in traits.items():
             c[section][trait] = value

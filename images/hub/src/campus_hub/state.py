@@ -43,14 +43,28 @@ def belongs_to(manifest: dict[str, Any], component: str, user: str, server: str)
     )
 
 
+def running(pod: Pod) -> bool:
+    """Say whether a pod has an address and its server's container runs."""
+    status = pod.get("status") or {}
+    return bool(status.get("podIP")) and any(
+        container.get("name") == CONTAINER and "running" in (container.get("state") or {})
+        for container in status.get("containerStatuses") or []
+    )
+
+
+def environment(pod: Pod) -> dict[str, str]:
+    """Return the environment of the server in a pod; values that come from elsewhere are empty."""
+    return {
+        variable["name"]: str(variable.get("value") or "")
+        for container in pod["spec"].get("containers") or []
+        if container.get("name") == CONTAINER
+        for variable in container.get("env") or []
+    }
+
+
 def api_token(pod: Pod) -> str:
     """Return the token that the server in a pod uses for the hub, empty if there is none to be seen."""
-    for container in pod["spec"].get("containers") or []:
-        if container.get("name") == CONTAINER:
-            for variable in container.get("env") or []:
-                if variable.get("name") == TOKEN:
-                    return str(variable.get("value") or "")
-    return ""
+    return environment(pod).get(TOKEN, "")
 
 
 def without_disk(volumes: Any, size_limit: str) -> Any:

@@ -9,6 +9,7 @@ import logging
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,6 +41,7 @@ class FakeApi:
         self.history: list[tuple[int, str, Manifest]] = []
         self.watchers: list[tuple[str, str, asyncio.Queue[Manifest]]] = []
         self.kubelet = False
+        self.address = "10.1.2.3"
         self.url = ""
 
     def app(self) -> web.Application:
@@ -78,6 +80,7 @@ class FakeApi:
         metadata = manifest["metadata"]
         metadata.setdefault("namespace", NAMESPACE)
         metadata.setdefault("uid", str(uuid.uuid4()))
+        metadata.setdefault("creationTimestamp", datetime.now(UTC).isoformat(timespec="seconds"))
         metadata["resourceVersion"] = str(self.version)
         self.objects[kind, metadata["name"]] = manifest
         self._tell(kind, manifest, event)
@@ -158,7 +161,7 @@ class FakeApi:
     def _run_pod(self, manifest: Manifest) -> None:
         name = manifest["metadata"]["name"]
         if self.objects.get(("pods", name)) is manifest:
-            manifest["status"] = student_pod(name, "")["status"]
+            manifest["status"] = student_pod(name, "", ip=self.address)["status"]
             self.put("pods", manifest, "MODIFIED")
 
     async def replace(self, request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campus_hub import config, patience
+from campus_hub import adoption, config, patience
 from campus_hub.config import ConfigError, Settings
 from jupyterhub.app import JupyterHub
 from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
@@ -186,7 +186,8 @@ extra_config: {limits: "c.KubeSpawner.cpu_limit = 2"}
 """
     )
     monkeypatch.setenv("CAMPUS_CONFIG_DIR", str(tmp_path))
-    monkeypatch.setattr(patience, "install", lambda: None)
+    for wrapper in (patience, adoption):
+        monkeypatch.setattr(wrapper, "install", lambda: None)
     c = Config()
 
     config.configure(c)
