@@ -69,7 +69,7 @@ def place(env: Mapping[str, str]) -> Place:
     """Read the environment. Raises SettingsError."""
     names = ("POD_NAMESPACE", "POD_NAME", "POD_UID")
     if missing := [name for name in names if not env.get(name)]:
-        raise SettingsError(f"campus-hub needs {', '.join(missing)}; set it from the pod's own fields")
+        raise SettingsError(f"{', '.join(missing)} must be set, from the pod's own fields")
     namespace, pod, uid = (env[name] for name in names)
     return Place(namespace, pod, f"{pod}_{uid}", env.get("CAMPUS_STANDBY") == "true")
 
@@ -91,7 +91,8 @@ class Elector(threading.Thread):
         self._loop = asyncio.new_event_loop()
         self._starting = threading.Event()
         self._election: Election | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._released = False
 
     def run(self) -> None:
         """Take and keep the Lease; end the process when it is lost, or when nobody looks after it any more."""
@@ -116,20 +117,26 @@ class Elector(threading.Thread):
 
     async def _run(self) -> None:
         async with ApiClient() as client:
-            self._election = Election(self._candidate, HubLease(client, self._namespace, LEASE), fence.FENCE, fence.now)
-            self._running = asyncio.create_task(self._election.run(self._tell))
-            labels = asyncio.create_task(self._label(HubPods(client, self._namespace)))
-            # Neither ends unless the Lease is lost or something is wrong.
-            done, _others = await asyncio.wait([self._running, labels], return_when=asyncio.FIRST_COMPLETED)
-            if self._running.cancelled():
+            lease = HubLease(client, self._namespace, LEASE)
+            self._election = Election(self._candidate, lease, fence.FENCE, fence.now)
+            running = self._election.run(self._tell)
+            labels = self._label(HubPods(client, self._namespace))
+            self._tasks = [asyncio.create_task(work) for work in (running, labels)]
+            # Neither ends unless the Lease is lost, or given back, or something is wrong.
+            done, others = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._released:
                 await asyncio.Event().wait()
+            for task in others:
+                task.cancel()
             for task in done:
                 task.result()
 
     async def _release(self) -> None:
-        if self._running is not None and self._election is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        self._released = True
+        if self._election is not None:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
             await self._election.release()
 
     def _tell(self) -> None:
