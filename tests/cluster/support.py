@@ -35,6 +35,8 @@ REQUEST_SECONDS = 120.0
 POLL_SECONDS = 0.2
 STUDENTS = "app=jupyterhub,component=singleuser-server"
 USERNAME = "hub.jupyter.org/username"
+HUB = "app=jupyterhub,component=hub"
+SERVING_HUB = f"{HUB},hub-active=true"
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -100,6 +102,7 @@ class Kube:
         api = config.new_client_from_config(site.facts["kubeconfig"], site.facts["context"])
         self.core = client.CoreV1Api(api)
         self.apps = client.AppsV1Api(api)
+        self.discovery = client.DiscoveryV1Api(api)
         self._exec_api = config.new_client_from_config(site.facts["kubeconfig"], site.facts["context"])
 
     def pods(self, selector: str, namespace: str | None = None) -> list[Any]:
@@ -121,9 +124,9 @@ class Kube:
     def scale_hub(self, replicas: int) -> None:
         """Set the number of hub pods and wait until that many run and are ready."""
         self.apps.patch_namespaced_deployment_scale("hub", self.namespace, {"spec": {"replicas": replicas}})
-        selector = "app=jupyterhub,component=hub"
-        wait_until(f"{replicas} hub pods", lambda: len(self.pods(selector)) == replicas, 120)
-        wait_until("the hub is ready", lambda: all(ready(pod) for pod in self.pods(selector)), 120)
+        wait_until(f"{replicas} hub pods", lambda: len(self.pods(HUB)) == replicas, 120)
+        wait_until("the hub is ready", lambda: all(ready(pod) for pod in self.pods(HUB)), 120)
+        wait_until("a hub serves", lambda: not replicas or self.pods(SERVING_HUB), 30)
 
     def run_in(self, pod: Any, *command: str) -> str:
         """Output of a command in a pod."""
@@ -138,6 +141,15 @@ class Kube:
                 stderr=True,
             )
         )
+
+    def log_of(self, pod: str) -> str:
+        """What a pod has written so far; empty before its container runs."""
+        try:
+            return str(self.core.read_namespaced_pod_log(pod, self.namespace))
+        except client.ApiException as error:
+            if error.status != 400:
+                raise
+            return ""
 
     def events_of(self, name: str) -> str:
         """Messages of the events about an object, as one text."""
