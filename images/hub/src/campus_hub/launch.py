@@ -27,6 +27,7 @@ from campus_hub.lease import Candidate, Times
 
 PORT = 8081
 LEASE = "hub"
+LEAST_SECONDS = 3
 
 # Seconds between two looks at the hub's port, and at most for giving the Lease back.
 GLANCE = 0.05
@@ -42,7 +43,6 @@ MODULES = (
     "alembic.config",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
-    "sqlalchemy.dialects.sqlite.pysqlite",
 )
 
 log = logging.getLogger("campus_hub")
@@ -63,15 +63,19 @@ class Place:
     pod: str
     me: str
     standby: bool
+    times: Times
 
 
 def place(env: Mapping[str, str]) -> Place:
     """Read the environment. Raises SettingsError."""
+    seconds = env.get("CAMPUS_LEASE_SECONDS", "6")
+    if not seconds.isascii() or not seconds.isdigit() or int(seconds) < LEAST_SECONDS:
+        raise SettingsError(f"CAMPUS_LEASE_SECONDS is {seconds!r}; use a whole number, {LEAST_SECONDS} or more")
     names = ("POD_NAMESPACE", "POD_NAME", "POD_UID")
     if missing := [name for name in names if not env.get(name)]:
         raise SettingsError(f"{', '.join(missing)} must be set, from the pod's own fields")
     namespace, pod, uid = (env[name] for name in names)
-    return Place(namespace, pod, f"{pod}_{uid}", env.get("CAMPUS_STANDBY") == "true")
+    return Place(namespace, pod, f"{pod}_{uid}", env.get("CAMPUS_STANDBY") == "true", Times.of(int(seconds)))
 
 
 class Elector(threading.Thread):
@@ -81,13 +85,13 @@ class Elector(threading.Thread):
     won: done once the Lease was taken.
     """
 
-    def __init__(self, where: Place, times: Times) -> None:
+    def __init__(self, where: Place) -> None:
         super().__init__(name="lease", daemon=True)
         self.unlabelled: Future[None] = Future()
         self.won: Future[None] = Future()
         self._pod = where.pod
         self._namespace = where.namespace
-        self._candidate = Candidate(where.me, times, where.standby)
+        self._candidate = Candidate(where.me, where.times, where.standby)
         self._loop = asyncio.new_event_loop()
         self._starting = threading.Event()
         self._election: Election | None = None
@@ -194,7 +198,7 @@ def main() -> None:
         config.load_incluster_config()
     except (SettingsError, config.ConfigException) as error:
         sys.exit(f"campus-hub: {error}")
-    elector = Elector(where, Times())
+    elector = Elector(where)
     elector.start()
     try:
         be_the_hub(elector, where.standby)

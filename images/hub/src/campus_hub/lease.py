@@ -25,6 +25,11 @@ class Times:
     deadline: float = 4
     retry: float = 1
 
+    @classmethod
+    def of(cls, duration: int) -> Times:
+        """Return the times that go with a duration, in proportion."""
+        return cls(duration, duration * 2 / 3, duration / 6)
+
 
 @dataclass(frozen=True)
 class Record:

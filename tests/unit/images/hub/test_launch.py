@@ -21,13 +21,23 @@ FAST = Times(duration=1, deadline=0.6, retry=0.1)
 
 
 def test_the_holder_is_the_pod_not_its_name_alone() -> None:
-    assert launch.place(ENV) == launch.Place(NAMESPACE, "hub-a", "hub-a_1234", standby=False)
+    assert launch.place(ENV) == launch.Place(NAMESPACE, "hub-a", "hub-a_1234", False, Times(6, 4, 1))
     assert launch.place({**ENV, "CAMPUS_STANDBY": "true"}).standby
 
 
 def test_an_incomplete_environment_is_refused() -> None:
     with pytest.raises(launch.SettingsError, match="POD_NAME, POD_UID must be set"):
         launch.place({"POD_NAMESPACE": NAMESPACE})
+
+
+def test_the_times_follow_the_duration() -> None:
+    assert launch.place({**ENV, "CAMPUS_LEASE_SECONDS": "15"}).times == Times(15, 10, 2.5)
+
+
+@pytest.mark.parametrize("seconds", ["2", "0", "-6", "6.5", "", "six"])
+def test_a_useless_duration_is_refused(seconds: str) -> None:
+    with pytest.raises(launch.SettingsError, match="CAMPUS_LEASE_SECONDS is"):
+        launch.place({**ENV, "CAMPUS_LEASE_SECONDS": seconds})
 
 
 class Ended(threading.Event):
@@ -54,7 +64,7 @@ def elector(api: FakeApi, ended: Ended) -> Callable[..., launch.Elector]:
 
     def start(pod: str = "hub-a", **settings: bool) -> launch.Elector:
         api.put("pods", {"metadata": {"name": pod, "labels": {**LABELS, "hub-active": "true"}}})
-        found = launch.Elector(launch.Place(NAMESPACE, pod, f"{pod}_1", settings.get("standby", False)), FAST)
+        found = launch.Elector(launch.Place(NAMESPACE, pod, f"{pod}_1", settings.get("standby", False), FAST))
         found.start()
         return found
 
