@@ -46,7 +46,7 @@ class Election:
                 async with asyncio.timeout(self._bound()):
                     await self._turn()
             except (KubeError, TimeoutError) as error:
-                log.warning("The Lease could not be %s: %s", self._doing(), error or "no answer in time")
+                log.warning("The Lease could not be %s: %s", self._doing(), str(error) or "no answer in time")
             else:
                 if self.candidate.holding:
                     won()
