@@ -39,6 +39,7 @@ def problems(options: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]
         *_numbers(options),
         *_url(options["url"]),
         *_database(options["db_url"]),
+        *_replicas(options["replicas"], options["db_url"]),
         *_hub_config_problems.problems(options, schema),
         *_egress(options["student_egress"]),
         *_secret_names(options),
@@ -128,6 +129,16 @@ def _database_server(url: str) -> Iterator[str]:
         port_is_number = False
     if not parts.hostname or not port_is_number or not parts.path.strip("/"):
         yield "hub_db_url lacks a host, a valid port or a database; write it as postgresql://user:password@host:5432/database."
+
+
+def _replicas(replicas: int, db_url: str) -> Iterator[str]:
+    if replicas not in (1, 2):
+        yield f"hub_replicas is {replicas}; use 1, or 2 for a hub and a standby."
+    elif replicas == 2 and (not db_url or db_url.startswith("sqlite")):
+        yield (
+            "hub_replicas is 2, but sqlite serves one hub only;"
+            " give hub_db_url of a PostgreSQL server or leave hub_replicas at 1."
+        )
 
 
 def _egress(rules: Iterable[Mapping[str, Any]]) -> Iterator[str]:

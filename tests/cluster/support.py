@@ -37,6 +37,8 @@ PLAYBOOK_SECONDS = 1200.0
 POLL_SECONDS = 0.2
 STUDENTS = "app=jupyterhub,component=singleuser-server"
 USERNAME = "hub.jupyter.org/username"
+HUB = "app=jupyterhub,component=hub"
+SERVING_HUB = f"{HUB},hub-active=true"
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -107,6 +109,7 @@ class Kube:
         api = config.new_client_from_config(site.facts["kubeconfig"], site.facts["context"])
         self.core = client.CoreV1Api(api)
         self.apps = client.AppsV1Api(api)
+        self.discovery = client.DiscoveryV1Api(api)
         self._exec_api = config.new_client_from_config(site.facts["kubeconfig"], site.facts["context"])
 
     def pods(self, selector: str, namespace: str | None = None) -> list[Any]:
@@ -128,16 +131,15 @@ class Kube:
     def scale_hub(self, replicas: int) -> None:
         """Set the number of hub pods and wait until that many run and are ready."""
         self.apps.patch_namespaced_deployment_scale("hub", self.namespace, {"spec": {"replicas": replicas}})
-        selector = "app=jupyterhub,component=hub"
-        wait_until(f"{replicas} hub pods", lambda: len(self.pods(selector)) == replicas, 120)
-        wait_until("the hub is ready", lambda: all(ready(pod) for pod in self.pods(selector)), 120)
+        wait_until(f"{replicas} hub pods", lambda: len(self.pods(HUB)) == replicas, 120)
+        wait_until("the hub is ready", lambda: all(ready(pod) for pod in self.pods(HUB)), 120)
+        wait_until("a hub serves", lambda: not replicas or self.pods(SERVING_HUB), 30)
 
     def replace_hub(self) -> None:
-        """Delete the hub's pod and wait until another one is ready."""
-        selector = "app=jupyterhub,component=hub"
-        (pod,) = self.pods(selector)
+        """Delete the pod of the hub that serves and wait until another one does."""
+        (pod,) = filter(ready, self.pods(SERVING_HUB))
         self.core.delete_namespaced_pod(pod.metadata.name, self.namespace)
-        wait_until("another hub is ready", lambda: [each for each in self.pods(selector) if ready(each)], 120)
+        wait_until("another hub serves", lambda: [each for each in self.pods(SERVING_HUB) if ready(each)], 120)
 
     def run_in(self, pod: Any, *command: str) -> str:
         """Output of a command in a pod."""
@@ -152,6 +154,15 @@ class Kube:
                 stderr=True,
             )
         )
+
+    def log_of(self, pod: str) -> str:
+        """What a pod has written so far; empty before its container runs."""
+        try:
+            return str(self.core.read_namespaced_pod_log(pod, self.namespace))
+        except client.ApiException as error:
+            if error.status != 400:
+                raise
+            return ""
 
     def events_of(self, name: str) -> str:
         """Messages of the events about an object, as one text."""

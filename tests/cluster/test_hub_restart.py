@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
-from ansible_collections.campus.jupyterhub.tests.cluster.support import Counter, Kube, Site, Student
+from ansible_collections.campus.jupyterhub.tests.cluster.support import (
+    HUB,
+    SERVING_HUB,
+    Counter,
+    Kube,
+    Site,
+    Student,
+    ready,
+    wait_until,
+)
 from playwright.sync_api import Browser, expect
 
 
@@ -55,3 +64,21 @@ def test_without_a_hub_working_students_work_on_and_others_are_told(
     assert heard == [str(number) for number in range(len(heard))]
     assert ann.read("without-hub.txt") == "still here"
     assert kube.pod_of(ann.name).metadata.uid == before
+
+
+@pytest.mark.usefixtures("hub_comes_back")
+def test_a_second_hub_by_mistake_does_nothing(ann: Student, kube: Kube) -> None:
+    (hub,) = filter(ready, kube.pods(SERVING_HUB))
+    kube.apps.patch_namespaced_deployment_scale("hub", kube.namespace, {"spec": {"replicas": 2}})
+    second = wait_until(
+        "a second hub", lambda: {pod.metadata.name for pod in kube.pods(HUB)} - {hub.metadata.name}, 60
+    ).pop()
+    wait_until("it waits", lambda: "Waiting for the Lease" in kube.log_of(second), 120)
+    (pod,) = [pod for pod in kube.pods(HUB) if pod.metadata.name == second]
+    assert not ready(pod)
+    assert [pod.metadata.uid for pod in kube.pods(SERVING_HUB)] == [hub.metadata.uid]
+    assert ann.servers()[""]["ready"]
+    kube.scale_hub(1)
+    # The one that serves is the one that stays.
+    assert [pod.metadata.uid for pod in kube.pods(HUB)] == [hub.metadata.uid]
+    assert ann.servers()[""]["ready"]

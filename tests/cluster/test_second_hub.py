@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_client import Client, Deadline
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
 from ansible_collections.campus.jupyterhub.tests.cluster.support import (
+    HUB,
+    SERVING_HUB,
     STUDENTS,
     USERNAME,
     Kube,
     Site,
     Student,
+    ready,
     wait_until,
 )
 from playwright.sync_api import Browser, expect
 
 SERVER = "hub.jupyter.org/servername"
+ROUTES = "component=route"
 
 
 def sql(kube: Kube, query: str) -> str:
@@ -22,6 +29,17 @@ def sql(kube: Kube, query: str) -> str:
     (pod,) = kube.pods("app=postgres")
     psql = 'PGPASSWORD=$POSTGRES_PASSWORD /usr/lib/postgresql/15/bin/psql -h /tmp -U hub -Atc "$0" postgres'
     return kube.run_in(pod, "sh", "-c", psql, query)
+
+
+def serving(kube: Kube) -> set[str]:
+    """Names of the hub pods to which the Service leads."""
+    return {pod.metadata.name for pod in kube.pods(SERVING_HUB) if pod.metadata.deletion_timestamp is None}
+
+
+def routes_of(kube: Kube) -> set[str]:
+    """The routes in the hub's namespace, each told apart from a later one of its name."""
+    found = kube.discovery.list_namespaced_endpoint_slice(kube.namespace, label_selector=ROUTES).items
+    return {item.metadata.uid for item in found}
 
 
 def test_a_named_server_has_a_disk_of_its_own(eve: Student, course_kube: Kube) -> None:
@@ -41,6 +59,27 @@ def test_the_hub_keeps_its_students_in_postgresql(eve: Student, course_kube: Kub
     # The token was kept as well, and so was the server, though the culler may have stopped it meanwhile.
     known = eve.ask("GET", f"hub/api/users/{eve.name}?include_stopped_servers=1").json()["servers"]
     assert "thesis" in known
+
+
+def test_the_standby_takes_over_when_the_hub_dies(eve: Student, course_kube: Kube) -> None:
+    eve.start("thesis")
+    wait_until("a hub and a standby", lambda: len([pod for pod in course_kube.pods(HUB) if ready(pod)]) == 2, 120)
+    (hub,) = filter(ready, course_kube.pods(SERVING_HUB))
+    (standby,) = {pod.metadata.name for pod in course_kube.pods(HUB) if ready(pod)} - {hub.metadata.name}
+    routes = routes_of(course_kube)
+    assert routes
+    # Else the culler might take it meanwhile.
+    now = datetime.now(UTC).isoformat()
+    eve.ask("POST", f"hub/api/users/{eve.name}/activity", {"servers": {"thesis": {"last_activity": now}}})
+    began = time.monotonic()
+    course_kube.core.delete_namespaced_pod(hub.metadata.name, course_kube.namespace, grace_period_seconds=0)
+    wait_until("the standby serves", lambda: serving(course_kube) == {standby}, 60)
+    wait_until("the hub answers", eve.reaches_hub, 30)
+    print(f"The standby answered {time.monotonic() - began:.1f} s after the hub had been deleted")
+    assert eve.servers()["thesis"]["ready"]
+    assert routes_of(course_kube) == routes
+    wait_until("a new standby", lambda: len([pod for pod in course_kube.pods(HUB) if ready(pod)]) == 2, 120)
+    assert serving(course_kube) == {standby}
 
 
 def test_the_password_of_the_database_is_in_no_configmap(course_kube: Kube) -> None:

@@ -12,7 +12,7 @@ from traitlets import Unicode, validate
 
 from campus_hub import state
 from campus_hub.reflectors import PatientEventReflector, PatientPodReflector, PatientReflector
-from campus_hub.store import StoreError, ask, read_claim, read_pod
+from campus_hub.store import StoreError, ask, held, read_claim, read_pod
 
 # Seconds between two looks at what a watch knows.
 GLANCE = 0.1
@@ -159,6 +159,7 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
         manifest = self.get_pvc_manifest()
         create = self.api.create_namespaced_persistent_volume_claim
         try:
+            held()
             await ask(create(self.namespace, manifest, _request_timeout=request_timeout))
         except StoreError as error:
             if error.status == 409:
@@ -174,6 +175,7 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
         """Create the pod, or take over the student's own that is already there; false to be called again."""
         while True:
             try:
+                held()
                 await ask(self.api.create_namespaced_pod(self.namespace, pod, _request_timeout=request_timeout))
                 await self._look_often(lambda: self.is_pod_running(self._watched_pod()), self.start_timeout)
                 return True
@@ -217,6 +219,11 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
     async def _make_delete_pod_request(
         self, pod_name: str, delete_options: Any, grace_seconds: int, request_timeout: float
     ) -> bool:
+        try:
+            held()
+        except StoreError as error:
+            self.log.warning("Pod %s is not deleted: %s; trying again", pod_name, error)
+            return False
         deleted: bool = await super()._make_delete_pod_request(pod_name, delete_options, grace_seconds, request_timeout)
         if deleted:
             await self._look_often(lambda: self._watched_pod() is None, request_timeout)

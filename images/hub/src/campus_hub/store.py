@@ -10,6 +10,7 @@ import aiohttp
 from kubernetes_asyncio.client import ApiException
 from kubespawner.clients import load_config, shared_client
 
+from campus_hub.fence import FENCE
 from campus_hub.routes import Manifest
 
 # The API server is slow, restarting or throttling: the same call may succeed later.
@@ -26,6 +27,12 @@ class StoreError(Exception):
         super().__init__(f"{status} {reason}" if status else reason)
         self.status = status
         self.passing = status in PASSING
+
+
+def held() -> None:
+    """Pass if this hub may change things now; to be called before each change. Raises StoreError, which may pass."""
+    if not FENCE.is_open():
+        raise StoreError(0, "this hub does not hold the Lease, so it changes nothing")
 
 
 class RouteStore:
@@ -54,6 +61,7 @@ class RouteStore:
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Create a slice and return it as stored. Raises StoreError, with status 409 when the name is taken."""
+        held()
         return await ask(
             shared_client("CustomObjectsApi").create_namespaced_custom_object(**self._slices, body=manifest)
         )
@@ -63,12 +71,14 @@ class RouteStore:
 
         Raises StoreError, with status 409 when it changed meanwhile.
         """
+        held()
         name = manifest["metadata"]["name"]
         api = shared_client("CustomObjectsApi")
         return await ask(api.replace_namespaced_custom_object(**self._slices, name=name, body=manifest))
 
     async def delete(self, name: str, uid: str = "") -> None:
         """Delete a slice, of this uid only if one is given; none there is fine. Raises StoreError."""
+        held()
         body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid:
             body["preconditions"] = {"uid": uid}

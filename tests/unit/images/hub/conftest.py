@@ -47,12 +47,13 @@ class FakeApi:
     def app(self) -> web.Application:
         """Return the application."""
         app = web.Application()
-        for prefix in ("/api/v1", "/apis/discovery.k8s.io/v1"):
+        for prefix in ("/api/v1", "/apis/discovery.k8s.io/v1", "/apis/coordination.k8s.io/v1"):
             base = prefix + "/namespaces/{namespace}/{kind}"
             app.router.add_get(base, self._guarded(self.list))
             app.router.add_post(base, self._guarded(self.create))
             app.router.add_get(base + "/{name}", self._guarded(self.read))
             app.router.add_put(base + "/{name}", self._guarded(self.replace))
+            app.router.add_patch(base + "/{name}", self._guarded(self.patch))
             app.router.add_delete(base + "/{name}", self._guarded(self.delete))
         return app
 
@@ -174,6 +175,18 @@ class FakeApi:
             return self.error(409)
         manifest["metadata"]["uid"] = old["metadata"]["uid"]
         return web.json_response(self.put(kind, manifest, "MODIFIED"))
+
+    async def patch(self, request: web.Request) -> web.Response:
+        """Merge labels and annotations; those of value null go."""
+        kind, name, patch = request.match_info["kind"], request.match_info["name"], await request.json()
+        assert request.content_type == "application/merge-patch+json"
+        old = self.objects.get((kind, name))
+        if old is None:
+            return self.error(404)
+        for part, values in patch["metadata"].items():
+            merged = {**(old["metadata"].get(part) or {}), **values}
+            old["metadata"][part] = {key: value for key, value in merged.items() if value is not None}
+        return web.json_response(self.put(kind, old, "MODIFIED"))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete an object, of the uid in the preconditions if there is one."""

@@ -18,6 +18,7 @@ EVERYTHING: dict[str, Any] = {
     "hub_existing_secret": "mine",
     "hub_db_url": "postgresql://hub:s3cret@db/hub",
     "hub_image_pull_secrets": ["registry"],
+    "hub_replicas": 2,
     "hub_env": {"HTTPS_PROXY": "http://proxy:3128", "N": 1},
     "hub_node_selector": {"pool": "core"},
     "hub_tolerations": [{"key": "core", "operator": "Exists"}],
@@ -94,9 +95,53 @@ def test_the_hub_has_no_more_rights_than_it_needs(objects: Objects) -> None:
     rights = {
         resource: set(rule["verbs"]) for rule in objects["Role", "hub"]["rules"] for resource in rule["resources"]
     }
-    assert set(rights) == {"pods", "persistentvolumeclaims", "events", "endpointslices"}
+    assert set(rights) == {"pods", "persistentvolumeclaims", "events", "endpointslices", "leases"}
     assert "delete" not in rights["persistentvolumeclaims"]
     assert rights["events"] == {"get", "list", "watch"}
+
+
+def test_the_hub_may_change_its_own_lease_only(objects: Objects) -> None:
+    rules = [rule for rule in objects["Role", "hub"]["rules"] if rule["resources"] == ["leases"]]
+    named = {verb for rule in rules if rule.get("resourceNames") == ["hub"] for verb in rule["verbs"]}
+    unnamed = {verb for rule in rules if "resourceNames" not in rule for verb in rule["verbs"]}
+    assert (named, unnamed) == ({"get", "update"}, {"create"})
+
+
+def test_one_hub_is_replaced_and_a_standby_is_rolled(plain: Objects, full: Objects) -> None:
+    one, two = (objects["Deployment", "hub"]["spec"] for objects in (plain, full))
+    assert (one["replicas"], one["strategy"]) == (1, {"type": "Recreate"})
+    assert two["replicas"] == 2
+    assert two["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_a_standby_keeps_to_another_node_where_there_is_one(plain: Objects, full: Objects) -> None:
+    assert "affinity" not in plain.pod("Deployment", "hub")
+    rules = full.pod("Deployment", "hub")["affinity"]["podAntiAffinity"]
+    assert list(rules) == ["preferredDuringSchedulingIgnoredDuringExecution"]
+
+
+def test_the_hub_knows_its_pod_and_whether_it_has_a_standby(plain: Objects, full: Objects) -> None:
+    def env(objects: Objects) -> dict[str, Any]:
+        return {item["name"]: item for item in objects.pod("Deployment", "hub")["containers"][0]["env"]}
+
+    fields = {name: env(plain)[name]["valueFrom"]["fieldRef"]["fieldPath"] for name in ("POD_NAME", "POD_UID")}
+    assert fields == {"POD_NAME": "metadata.name", "POD_UID": "metadata.uid"}
+    assert [env(objects)["CAMPUS_STANDBY"]["value"] for objects in (plain, full)] == ["false", "true"]
+
+
+def test_the_service_leads_to_the_hub_that_serves(objects: Objects) -> None:
+    selector = objects["Service", "hub"]["spec"]["selector"]
+    labels = objects["Deployment", "hub"]["spec"]["template"]["metadata"]["labels"]
+    # No pod is born with it: the hub itself sets it.
+    assert selector.pop("hub-active") == "true"
+    assert "hub-active" not in labels
+    assert selector.items() <= labels.items()
+
+
+def test_no_drain_of_a_node_waits_for_the_hub(objects: Objects) -> None:
+    budget = objects["PodDisruptionBudget", "hub"]["spec"]
+    assert budget.pop("selector")["matchLabels"] == {"app": "jupyterhub", "component": "hub"}
+    assert budget == {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
 
 
 def test_secrets_are_in_secrets_only(full: Objects) -> None:
