@@ -29,8 +29,8 @@ async def ground(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    """Wait for something, at most 20 s."""
-    async with asyncio.timeout(20):
+    """Wait for something, at most a minute."""
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 
