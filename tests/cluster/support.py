@@ -100,6 +100,7 @@ class Kube:
         api = config.new_client_from_config(site.facts["kubeconfig"], site.facts["context"])
         self.core = client.CoreV1Api(api)
         self.apps = client.AppsV1Api(api)
+        self.discovery = client.DiscoveryV1Api(api)
         self._exec_api = config.new_client_from_config(site.facts["kubeconfig"], site.facts["context"])
 
     def pods(self, selector: str, namespace: str | None = None) -> list[Any]:
