@@ -18,7 +18,7 @@ AROUND_SECONDS = 3.0
 LEGEND = """
 <p class="legend"><i class="new"></i>answer, new connection<i class="kept"></i>answer, kept connection
 <i class="failed"></i>failed request<i class="open"></i>websocket open<i class="away"></i>websocket away
-<i class="fault"></i>broken<i class="after"></i>set right, not yet looked at to the end</p>
+<i class="fault"></i>broken<i class="after"></i>set right, not yet seen to be whole</p>
 """
 
 
@@ -55,7 +55,7 @@ def section(report: Report, number: int, verdict: Verdict) -> str:
     near = [record for record in report.log if record.at <= chart.end]
     rows = "".join(
         f'<tr class="{mark(row.held)}"><th>{escape(row.measure)}'
-        f"{''.join(f'<td>{cell}' for cell in cells(row))}<td>{aim_words(row)}"
+        f"{''.join(f'<td>{cell}' for cell in cells(row))}<td class={aim_words(row).split()[0]}>{aim_words(row)}"
         for row in verdict.rows
     )
     reasons = "".join(f"<li>{count} &times; {escape(reason)}" for reason, count in verdict.reasons.items())

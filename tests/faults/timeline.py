@@ -10,7 +10,7 @@ from html import escape
 from ansible_collections.campus.jupyterhub.tests.faults.records import Kind, Record, Window
 
 LEFT, RIGHT, TOP, BOTTOM = 74.0, 14.0, 26.0, 26.0
-LANE, GAP, SOCKET = 64.0, 26.0, 10.0
+LANE, GAP, SOCKET, NAME = 60.0, 40.0, 10.0, 16.0
 FASTEST, SLOWEST = 0.001, 10.0
 """Seconds at the bottom and the top of a lane; what fails is drawn at the top."""
 
@@ -81,7 +81,7 @@ def lane(chart: Chart, name: str, records: Sequence[Record], top: float) -> list
     requests = [record for record in records if record.is_request and chart.begin <= record.at <= chart.end]
     failed = [record for record in requests if record.reason]
     right = chart.width - RIGHT
-    parts = [f'<text class="name" x="{LEFT - 10:g}" y="{top + 14:g}">{escape(name)}</text>']
+    parts = [f'<text class="name" x="{LEFT - 10:g}" y="{top - 3:g}">{escape(name)}</text>']
     for latency, words in ((0.01, "10 ms"), (0.1, "0.1 s"), (1.0, "1 s")):
         y = round(top + LANE * (1 - height_of(latency)), 1)
         parts.append(f'<path class="grid" d="M{LEFT:g} {y:g}H{right:g}"/>')
@@ -141,6 +141,6 @@ def draw(chart: Chart, log: Sequence[Record], windows: Sequence[Window], numbere
     parts = [*bands(chart, windows, height, numbered), *axis(chart, TOP + height)]
     for place, student in enumerate(students):
         own = [record for record in log if record.student == student]
-        parts += lane(chart, student, own, TOP + place * (LANE + GAP) + 2)
+        parts += lane(chart, student, own, TOP + place * (LANE + GAP) + NAME)
     size = f"{chart.width:g} {TOP + height + BOTTOM:g}"
     return f'<svg viewBox="0 0 {size}" role="img" xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
