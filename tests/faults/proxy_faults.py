@@ -14,8 +14,8 @@ from ansible_collections.campus.jupyterhub.tests.faults.world import PROXY, WHOL
 STUDENTS = 3
 """How many websockets there are to drop."""
 
-RECONNECTS = (Limit(Measure.DROPPED, STUDENTS), Limit(Measure.RECONNECT, 20, 2))
-"""Websockets through a replica that dies end with it, and are opened again over another."""
+RECONNECTS = (Limit(Measure.DROPPED, 2 * STUDENTS, STUDENTS), Limit(Measure.RECONNECT, 20, 2))
+"""Websockets through a replica that dies end with it, and are opened again over another; at most twice each."""
 
 
 class ReplicaKilled(Fault):
