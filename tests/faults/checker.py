@@ -25,6 +25,8 @@ from ansible_collections.campus.jupyterhub.tests.faults.records import (
 )
 
 LONGEST_LIST = 5
+LATE_SECONDS = 5.0
+"""What is answered later than this is no failure, but trouble all the same."""
 
 
 class Invariant(StrEnum):
@@ -145,12 +147,18 @@ def measure(records: Sequence[Record], window: Window) -> dict[Measure, float]:
     failed = failures(records, window)
     counted = [record for record in records if record.student not in window.excused]
 
+    troubled = [
+        record
+        for record in counted
+        if record.is_request and (record in failed or (not record.reason and record.latency > LATE_SECONDS))
+    ]
+
     def most(kind: Kind) -> float:
         return max((record.latency for record in counted if record.kind is kind), default=0.0)
 
-    first, last = (failed[0].at, failed[-1].at) if failed else (0.0, 0.0)
+    first, last = (troubled[0].at, troubled[-1].at) if troubled else (0.0, 0.0)
     fresh = [record for record in counted if record.kind is Kind.NEW and first <= record.at <= last]
-    refused = [record for record in failed if record.kind is Kind.NEW]
+    refused = [record for record in troubled if record.kind is Kind.NEW]
     return {
         Measure.FAILED: len(failed),
         Measure.OUTAGE: last - first,

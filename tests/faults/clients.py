@@ -24,7 +24,8 @@ from ansible_collections.campus.jupyterhub.tests.faults import records
 from ansible_collections.campus.jupyterhub.tests.faults.records import ASKED_TO_LOG_IN, Kind, Record
 
 EVERY_SECONDS = 1.0
-REQUEST_SECONDS = 10.0
+REQUEST_SECONDS = 30.0
+OPEN_SECONDS = 5.0
 RETRY_SECONDS = 0.2
 SILENT_SECONDS = 90.0
 """A websocket that brings nothing for so long is given up."""
@@ -155,7 +156,7 @@ class Desk:
         try:
             async with (
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session,
-                asyncio.timeout(REQUEST_SECONDS) as opening,
+                asyncio.timeout(OPEN_SECONDS) as opening,
                 session.ws_connect(self._channels, headers=self._headers, max_msg_size=0) as socket,
             ):
                 opening.reschedule(None)

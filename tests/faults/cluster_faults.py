@@ -47,7 +47,7 @@ class ReplicaKilledMeanwhile(Fault):
     limits = (Limit(Measure.OUTAGE, 45, 3), *RECONNECTS, Limit(Measure.SPAWN, 150, 30), Limit(Measure.WRONG, 0))
 
     def inject(self, world: World) -> None:
-        world.haproxy(world.replicas()[-1]).signal("SIGKILL")
+        world.haproxy(world.busiest()).signal("SIGKILL")
 
     def after(self, world: World) -> None:
         wait_until("the API server answers", lambda: answers(world), WHOLE_SECONDS)

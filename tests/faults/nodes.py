@@ -30,6 +30,10 @@ class Task:
         """Send a signal such as SIGKILL to the container's first process."""
         self.node.sh(f"kill -{name.removeprefix('SIG')} {self.pid}")
 
+    def connections(self) -> int:
+        """How many connections of others to the pod are open."""
+        return len(self.in_network("ss -Htn state established sport = :8080").splitlines())
+
     def in_network(self, script: str) -> str:
         """Run a shell script in the pod's network."""
         return self.node.sh(f"nsenter -t {self.pid} -n sh -c '{script}'")

@@ -79,7 +79,7 @@ class Measure(StrEnum):
     """What is measured while a fault lasts and until the site is whole again."""
 
     FAILED = "failed requests"
-    OUTAGE = "s, first to last failure"
+    OUTAGE = "s of trouble"
     SHARE = "of new connections meanwhile"
     DROPPED = "dropped websockets"
     RECONNECT = "s to reconnect"

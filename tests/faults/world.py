@@ -83,6 +83,10 @@ class World:
             assert self._replicas, "the replicas were never seen"
         return self._replicas
 
+    def busiest(self) -> Any:
+        """The replica with the most open connections, which is the one whose loss is noticed."""
+        return max(self.replicas(), key=lambda replica: self.haproxy(replica).connections())
+
     def haproxy(self, replica: Any) -> Task:
         """The HAProxy of a replica; waits for one that is being started."""
         return self._task(replica, "haproxy")

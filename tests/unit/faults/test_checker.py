@@ -123,6 +123,12 @@ def test_more_than_the_budget_fails_and_more_than_the_aim_is_only_said(
     assert verdict.met == (wish is None or value <= wish)
 
 
+def test_a_late_answer_is_trouble_but_no_failure() -> None:
+    log = [answered(1, latency=0.1), answered(2, latency=6.0), answered(3, latency=7.0), answered(5, latency=0.1)]
+    values = measure(log, window(end=20))
+    assert (values[Measure.FAILED], values[Measure.OUTAGE], values[Measure.SHARE]) == (0, 1.0, 1.0)
+
+
 def test_what_was_to_be_measured_and_was_not_is_a_violation() -> None:
     verdict = judge_fault([answered(1)], window(limits=(Limit(Measure.SPAWN, None),)))
     assert [each.invariant for each in verdict.violations] == [Invariant.BUDGET]

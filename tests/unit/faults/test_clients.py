@@ -55,7 +55,7 @@ def test_an_answer_is_judged(status: int, body: str, reason: str) -> None:
 
 
 def test_no_answer_is_explained() -> None:
-    assert explained(TimeoutError()) == "no answer within 10 s"
+    assert explained(TimeoutError()) == "no answer within 30 s"
     assert explained(aiohttp.ServerDisconnectedError()) == "the connection broke off: ServerDisconnectedError"
 
 
