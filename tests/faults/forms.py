@@ -69,6 +69,8 @@ def full() -> list[Fault]:
         HubRestartedOften(20),
         ReplicaCutOff(60),
         WorkerDrained(),
+        # Both replicas may be on one node now.
+        RollingUpdate(0),
         NodeLost(120),
         DatabaseWiped(30),
     ]

@@ -115,6 +115,7 @@ class ReplicaCutOff(Fault):
         self._cut = world.agent(world.busiest())
         for port in (443, 6443):
             self._cut.in_network(f"iptables -I OUTPUT -p tcp --dport {port} -j DROP")
+            self._cut.in_network(f"iptables -I INPUT -p tcp --sport {port} -j DROP")
 
     def during(self, world: World) -> None:
         self.measured[Measure.SPAWN] = world.newcomer.start()
@@ -122,7 +123,7 @@ class ReplicaCutOff(Fault):
 
     def heal(self, world: World) -> None:
         if self._cut:
-            self._cut.in_network("iptables -F OUTPUT")
+            self._cut.in_network("iptables -F")
         world.newcomer.stop()
 
 
