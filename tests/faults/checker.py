@@ -186,6 +186,8 @@ def judge_fault(log: Sequence[Record], window: Window) -> Verdict:
         for limit in window.limits
         if limit.measure not in values
     ]
+    if window.error:
+        violations.append(Violation(Invariant.BUDGET, f"{window.name}: {window.error}"))
     requests = [record for record in records if record.is_request]
     if not requests:
         violations.append(Violation(Invariant.BUDGET, f"{window.name}: no request was sent, so nothing is proved"))

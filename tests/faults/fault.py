@@ -68,34 +68,34 @@ class Runner:
         self._left.close()
 
     def run(self, fault: Fault) -> Window:
-        """Break it, wait, set it right, wait until the site is whole. Raises what a step raises."""
+        """Break it, wait, set it right, wait until the site is whole.
+
+        What a step raises is noted in the window and raised again.
+        """
         begin = time.time()
+        window = Window(fault.name, fault.done, begin, begin, begin, fault.limits, logins=fault.logins)
+        self.windows.append(window)
         self._left.callback(fault.heal, self.world)
         try:
-            fault.inject(self.world)
-            fault.during(self.world)
-            rest(begin + fault.keep)
-        finally:
+            try:
+                fault.inject(self.world)
+                fault.during(self.world)
+                rest(begin + fault.keep)
+            finally:
+                if not fault.stays:
+                    self._left.close()
+                window = replace(window, healed=time.time())
             if not fault.stays:
-                self._left.close()
-        healed = time.time()
-        if not fault.stays:
-            fault.after(self.world)
-            self.world.settle()
-            rest(time.time() + QUIET_SECONDS)
-        window = Window(
-            name=fault.name,
-            done=fault.done,
-            begin=begin,
-            healed=healed,
-            end=self._answered(),
-            limits=fault.limits,
-            measured=fault.measured,
-            excused=fault.excused,
-            logins=fault.logins,
-        )
-        self.windows.append(window)
-        return window
+                fault.after(self.world)
+                self.world.settle()
+                rest(time.time() + QUIET_SECONDS)
+        except BaseException as error:
+            window = replace(window, error=str(error).partition("\n")[0] or type(error).__name__)
+            raise
+        finally:
+            window = replace(window, measured=fault.measured, excused=fault.excused)
+            self.prolong(window)
+        return self.windows[-1]
 
     def prolong(self, window: Window) -> Window:
         """Let the last fault last until now, since the site was still looked at."""

@@ -127,6 +127,7 @@ class Window:
         measured: what the fault itself measured.
         excused: students whose own server the fault took away.
         logins: whether students may be asked to log in once more.
+        error: why the fault could not be done to its end; empty when it was.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Window:
     measured: Mapping[Measure, float] = field(default_factory=dict)
     excused: frozenset[str] = frozenset()
     logins: bool = False
+    error: str = ""
 
     def holds(self, record: Record) -> bool:
         """Whether a record belongs to this fault: a request that was under way when it began does."""

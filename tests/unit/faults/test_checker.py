@@ -134,6 +134,12 @@ def test_what_was_to_be_measured_and_was_not_is_a_violation() -> None:
     assert [each.invariant for each in verdict.violations] == [Invariant.BUDGET]
 
 
+def test_a_fault_that_could_not_be_done_to_its_end_is_a_violation() -> None:
+    assert judge_fault([answered(1)], window()).held
+    verdict = judge_fault([answered(1)], window(error="not within 60 s: another replica is ready"))
+    assert [each.text for each in verdict.violations] == ["a fault: not within 60 s: another replica is ready"]
+
+
 def test_a_fault_without_a_request_proves_nothing() -> None:
     assert not judge_fault([opened(1)], window()).held
 
