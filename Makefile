@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test up down password lint test test-fast test-versions docs pins clean-cache
+.PHONY: help setup setup-test up down password lint test test-fast test-versions faults docs pins clean-cache
 
 INVENTORY ?= inventories/kind
 ARGS ?=
 DELETE_DISKS ?= no
 PLAYBOOK = build/venv/bin/ansible-playbook -i $(INVENTORY) $(ARGS)
+MOLECULE = PATH="$(CURDIR)/build/venv-test/bin:$$PATH" molecule
 PYTEST = build/venv-test/bin/pytest
 
 help: ## List the commands
@@ -28,6 +29,10 @@ test: ## Everything that is tested, on a cluster of its own
 
 test-fast: setup-test ## Lint and unit tests, without a cluster
 	@$(PYTEST) -q --numprocesses 2 --dist loadfile tests/quality/test_lint.py tests/quality/test_repository.py tests/unit
+
+faults: setup-test ## Break one thing after the other while students work, and say what they notice; 40 minutes
+	@$(MOLECULE) destroy --scenario-name default
+	@$(MOLECULE) test --scenario-name faults
 
 test-versions: setup-test ## Unit tests and preflight on every ansible-core and Python of this machine
 	@build/venv-test/bin/python scripts/test_versions.py

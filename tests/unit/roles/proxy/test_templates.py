@@ -134,6 +134,11 @@ def test_the_pod_outlives_its_drain(request: pytest.FixtureRequest, which: str, 
     assert pod(found)["terminationGracePeriodSeconds"] > seconds + 30
 
 
+def test_what_hangs_is_not_waited_for_as_if_it_drained(objects: Objects) -> None:
+    for container in containers(objects):
+        assert container["livenessProbe"]["terminationGracePeriodSeconds"] < 10
+
+
 def test_a_node_takes_no_two_replicas_along(objects: Objects) -> None:
     host, zone = pod(objects)["topologySpreadConstraints"]
     assert (host["topologyKey"], host["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "DoNotSchedule")

@@ -1,0 +1,122 @@
+"""What can happen to Kubernetes itself: its API server, its name server, its nodes."""
+
+from __future__ import annotations
+
+from ansible_collections.campus.jupyterhub.tests.cluster.support import STUDENTS, USERNAME, wait_until
+from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
+from ansible_collections.campus.jupyterhub.tests.faults.nodes import Node
+from ansible_collections.campus.jupyterhub.tests.faults.proxy_faults import RECONNECTS
+from ansible_collections.campus.jupyterhub.tests.faults.records import Limit, Measure
+from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, WHOLE_SECONDS, World
+
+DNS = ("coredns", "kube-system")
+
+
+class Calm(Fault):
+    """Nothing at all: what the clients see when all is well."""
+
+    name = "nothing"
+    done = "the site left alone"
+
+
+class ApiServerStopped(Fault):
+    """The API server is stopped, and still away when the next fault comes."""
+
+    name = "API server stopped"
+    stays = True
+
+    def __init__(self, keep: float) -> None:
+        super().__init__(keep)
+        self.done = f"the API server stopped for {keep:g} s"
+
+    def inject(self, world: World) -> None:
+        # While the API server is away nobody can be asked for them.
+        world.replicas()
+        world.control_plane.stop_api_server()
+        wait_until("the API server is gone", lambda: not answers(world), 60)
+
+    def heal(self, world: World) -> None:
+        world.control_plane.start_api_server()
+
+
+class ReplicaKilledMeanwhile(Fault):
+    """A replica is killed while it could not ask anyone for its routes; then the API server comes back."""
+
+    name = "replica killed, API server down"
+    done = "kill -9 of one HAProxy, still no API server; then it comes back and a student starts"
+    limits = (Limit(Measure.OUTAGE, 45, 3), *RECONNECTS, Limit(Measure.SPAWN, 150, 30), Limit(Measure.WRONG, 0))
+
+    def inject(self, world: World) -> None:
+        world.haproxy(world.busiest()).signal("SIGKILL")
+
+    def after(self, world: World) -> None:
+        wait_until("the API server answers", lambda: answers(world), WHOLE_SECONDS)
+        self.measured[Measure.SPAWN] = world.newcomer.start()
+        self.measured[Measure.WRONG] = world.newcomer.wrong_answers()
+        world.newcomer.stop()
+
+
+def answers(world: World) -> bool:
+    """Whether the API server answers."""
+    try:
+        world.kube.core.read_namespace(world.namespace, _request_timeout=5)
+    except AWAY:
+        return False
+    return True
+
+
+class NamesGone(Fault):
+    """No name server answers."""
+
+    name = "CoreDNS scaled to 0"
+
+    def __init__(self, keep: float) -> None:
+        super().__init__(keep)
+        self.done = f"no name server for {keep:g} s"
+        self._replicas = 0
+
+    def inject(self, world: World) -> None:
+        self._replicas = world.kube.apps.read_namespaced_deployment_scale(*DNS).spec.replicas
+        self._scale(world, 0)
+
+    def heal(self, world: World) -> None:
+        if self._replicas:
+            self._scale(world, self._replicas)
+
+    @staticmethod
+    def _scale(world: World, replicas: int) -> None:
+        world.kube.apps.patch_namespaced_deployment_scale(*DNS, {"spec": {"replicas": replicas}})
+
+
+class NodeLost(Fault):
+    """A worker with a replica freezes without a word; its own students lose their servers for the time."""
+
+    name = "worker with a replica lost"
+    limits = (
+        Limit(Measure.OUTAGE, 150, 10),
+        Limit(Measure.SHARE, None, 0.5),
+        Limit(Measure.DROPPED, 2),
+        Limit(Measure.RECONNECT, 150, 10),
+    )
+
+    def __init__(self, keep: float) -> None:
+        super().__init__(keep)
+        self.done = f"every process of a worker frozen for {keep:g} s"
+        self._node: Node | None = None
+
+    def inject(self, world: World) -> None:
+        at_work = {
+            pod.metadata.annotations[USERNAME]: pod.spec.node_name
+            for pod in world.kube.pods(STUDENTS)
+            if pod.metadata.annotations[USERNAME] in world.clients.desks
+        }
+        nodes = {replica.spec.node_name for replica in world.replicas()}
+        lost = min(sorted(nodes), key=list(at_work.values()).count)
+        self.excused = frozenset(student for student, node in at_work.items() if node == lost)
+        assert len(self.excused) < len(at_work), "every student works on this node, so nothing can be seen"
+        self._node = world.node(lost)
+        self._node.pause()
+
+    def heal(self, world: World) -> None:
+        if self._node:
+            self._node.unpause()

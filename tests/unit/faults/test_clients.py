@@ -1,0 +1,143 @@
+"""What a client takes for an answer of the student's own server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.cluster.support import wait_until
+from ansible_collections.campus.jupyterhub.tests.faults import records
+from ansible_collections.campus.jupyterhub.tests.faults.clients import (
+    SENTINEL,
+    Clients,
+    Desk,
+    digest_of,
+    examined,
+    explained,
+    sentinel_of,
+)
+from ansible_collections.campus.jupyterhub.tests.faults.records import ASKED_TO_LOG_IN, Kind
+from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
+
+OWN = sentinel_of("ann", "once")
+
+
+def contents(text: str) -> str:
+    """What Jupyter answers for a file."""
+    return json.dumps({"name": SENTINEL, "content": text})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (200, contents(OWN), ""),
+        (200, contents(sentinel_of("anna", "once")), "answered with the file of anna"),
+        (200, contents(sentinel_of("ann", "twice")), "answered with a changed file"),
+        (200, "<html>The hub is away</html>", "answered with something else than the file"),
+        (200, "[]", "answered with something else than the file"),
+        (302, "", ASKED_TO_LOG_IN),
+        (403, "{}", ASKED_TO_LOG_IN),
+        (404, contents(OWN), "answered with 404"),
+        (503, "", "answered with 503"),
+    ],
+)
+def test_an_answer_is_judged(status: int, body: str, reason: str) -> None:
+    record: dict[str, Any] = {"at": 1.0, "student": "ann", "kind": Kind.NEW}
+    found = examined(record, status, body, OWN)
+    assert (found.status, found.reason) == (status, reason)
+    assert found.digest == ("" if found.owner == "" else digest_of(json.loads(body)["content"]))
+
+
+def test_no_answer_is_explained() -> None:
+    assert explained(TimeoutError()) == "no answer within 30 s"
+    assert explained(aiohttp.ServerDisconnectedError()) == "the connection broke off: ServerDisconnectedError"
+
+
+class Site:
+    """A server that answers as the site does, and breaks off what is told to it."""
+
+    def __init__(self) -> None:
+        self.sockets: list[web.WebSocketResponse] = []
+        self.asked_to_count = 0
+        self.number = 0
+
+    async def file(self, _request: web.Request) -> web.Response:
+        return web.Response(text=contents(OWN))
+
+    async def kernel(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.sockets.append(socket)
+        counter = asyncio.create_task(self._count(socket))
+        async for _message in socket:
+            self.asked_to_count += 1
+        counter.cancel()
+        return socket
+
+    async def _count(self, socket: web.WebSocketResponse) -> None:
+        while True:
+            text = f"{self.number}\n"
+            await socket.send_json({"header": {"msg_type": "stream"}, "content": {"text": text}})
+            self.number += 1
+            await asyncio.sleep(0.05)
+
+
+async def test_a_client_asks_listens_and_comes_back(tmp_path: Path) -> None:
+    site, app = Site(), web.Application()
+    app.router.add_get("/user/ann/api/contents/{name}", site.file)
+    app.router.add_get("/kernel", site.kernel)
+    running = web.AppRunner(app)
+    await running.setup()
+    listener = web.TCPSite(running, "127.0.0.1", 0)
+    await listener.start()
+    (port,) = [address[1] for address in running.addresses]
+    log = tmp_path / "log"
+    log.write_text("")
+    desk = Desk(f"http://127.0.0.1:{port}", "ann", token="t", home="user/ann", channels="kernel", expected=OWN)
+    clients = Clients([desk], log)
+    clients.start()
+
+    def kinds() -> list[Kind]:
+        return [record.kind for record in records.read(log)]
+
+    try:
+        await asyncio.to_thread(wait_until, "it hears", lambda: Kind.HEARD in kinds(), 30)
+        assert clients.listening()
+        site.number += 3
+        await site.sockets[0].close()
+        await asyncio.to_thread(wait_until, "it opened again", lambda: kinds().count(Kind.OPENED) == 2, 30)
+        await asyncio.to_thread(wait_until, "it hears again", lambda: kinds()[-1] is Kind.HEARD, 30)
+        sent = time.time()
+        await asyncio.to_thread(wait_until, "all is answered", lambda: clients.answered(sent), 30)
+    finally:
+        await asyncio.to_thread(clients.stop)
+        await running.cleanup()
+    found = records.read(log)
+    assert clients.broken is None
+    assert site.asked_to_count == 1
+    assert [record.reason for record in found if record.is_request and record.at < sent] != []
+    assert {record.reason for record in found if record.is_request and record.over < sent} == {""}
+    assert {record.kind for record in found} == set(Kind)
+    assert sum(record.lost for record in found) == 3
+
+
+async def test_a_client_without_a_server_says_so(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("")
+    url = f"http://127.0.0.1:{free_port()}"
+    clients = Clients([Desk(url, "ann", token="t", home="user/ann", channels="kernel", expected=OWN)], log)
+    clients.start()
+    try:
+        await asyncio.to_thread(wait_until, "two failures", lambda: len(records.read(log)) >= 2, 30)
+    finally:
+        await asyncio.to_thread(clients.stop)
+    found = records.read(log)
+    assert {record.kind for record in found} == {Kind.NEW, Kind.KEPT}
+    assert all(record.reason.startswith("no connection: ") for record in found)
+    assert not clients.listening()
