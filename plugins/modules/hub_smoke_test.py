@@ -111,6 +111,8 @@ details:
   elements: str
 """
 
+from tempfile import TemporaryDirectory
+
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect, new_module
 from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test import StepFailed
 from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_report import report
@@ -127,14 +129,15 @@ def main() -> None:
         )
     try:
         cluster = connect(module)
-        test = smoke_test(cluster, options, module.tmpdir)
-        try:
-            test.run()
-        except StepFailed as failed:
-            details = report(cluster, options["namespace"], options["user"], options["log_lines"])
-            test.clean_up()
-            msg = f"The smoke test failed at the step '{failed.step}': {failed.reason}."
-            module.fail_json(msg=msg, step=failed.step, steps=test.steps, url=options["url"], details=details)
+        with TemporaryDirectory() as folder:
+            test = smoke_test(cluster, options, folder)
+            try:
+                test.run()
+            except StepFailed as failed:
+                details = report(cluster, options["namespace"], options["user"], options["log_lines"])
+                test.clean_up()
+                msg = f"The smoke test failed at the step '{failed.step}': {failed.reason}."
+                module.fail_json(msg=msg, step=failed.step, steps=test.steps, url=options["url"], details=details)
     except ClusterError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, url=options["url"], steps=test.steps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import http.server
-import io
 import json
 import logging
 import os
@@ -13,7 +12,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
@@ -32,7 +30,7 @@ from campus_proxy.settings import SERVICE_ACCOUNT
 log = logging.getLogger(__name__)
 
 CHALLENGES = ".well-known/acme-challenge"
-ACCOUNT = "account.tgz"
+ACCOUNT = "account.json"
 """Key of the Secret under which the account at the ACME server is kept: they count new ones."""
 
 REACHED = 10
@@ -187,17 +185,17 @@ def certbot(order: Order, webroot: Path, folder: Path) -> None:
 
 
 def pack(folder: Path) -> bytes:
-    """A folder as one value of a Secret."""
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
-        archive.add(folder, arcname=".")
-    return whole.getvalue()
+    """The files of a folder as one value of a Secret."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return json.dumps({str(path.relative_to(folder)): path.read_text() for path in files}).encode()
 
 
 def unpack(value: bytes, folder: Path) -> None:
-    """The folder that `pack` was given. Raises OSError or tarfile.TarError."""
-    with tarfile.open(fileobj=io.BytesIO(value), mode="r:gz") as archive:
-        archive.extractall(folder, filter="data")
+    """The files that `pack` was given. Raises OSError or ValueError."""
+    for name, text in json.loads(value).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def run(order: Order, store: Store, now: datetime) -> bool:
@@ -229,6 +227,6 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         run(Order.from_env(os.environ), Store.in_cluster(os.environ), datetime.now(UTC))
-    except (OrderFailed, OSError, ValueError, tarfile.TarError) as error:
+    except (OrderFailed, OSError, ValueError) as error:
         print(f"campus-proxy: no new certificate: {error}", file=sys.stderr)
         sys.exit(1)

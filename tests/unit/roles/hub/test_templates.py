@@ -165,6 +165,14 @@ def test_the_users_own_secret_is_mounted(full: Objects) -> None:
     assert {item["path"] for item in secret["items"]} == {f"secret/{key}" for key in SECRET}
 
 
+def test_the_environment_of_the_hub(objects: Objects, plain: Objects) -> None:
+    (container,) = objects["Deployment", "hub"]["spec"]["template"]["spec"]["containers"]
+    env = {item["name"]: item.get("value") for item in container["env"]}
+    assert len(env) == len(container["env"])
+    assert env["JUPYTERHUB_XSRF_ANONYMOUS_IP_CIDRS"] == "0.0.0.0/0;::/0"
+    assert (env.get("HTTPS_PROXY"), env.get("N")) == ((None, None) if objects is plain else ("http://proxy:3128", "1"))
+
+
 def test_the_database_disk_is_there_for_sqlite_only(plain: Objects, full: Objects) -> None:
     def database(objects: Objects) -> dict[str, Any]:
         return next(volume for volume in objects.pod("Deployment", "hub")["volumes"] if volume["name"] == "database")

@@ -15,7 +15,7 @@ Render = Callable[..., list[dict[str, Any]]]
 Objects = dict[tuple[str, str], dict[str, Any]]
 
 TEMPLATES = tuple(("proxy", f"{name}.yml.j2") for name in ("config", "network", "workloads", "letsencrypt"))
-DATA = {"tls.crt": "eA==", "tls.key": "eQ==", "account.tgz": "eg=="}
+DATA = {"tls.crt": "eA==", "tls.key": "eQ==", "account.json": "eg=="}
 OPTIONS: dict[str, Any] = {
     "jupyterhub_url": "https://hub.example.org/",
     "proxy_https": "letsencrypt",
