@@ -16,8 +16,8 @@ Json = dict[str, Any]
 
 # Written into the control plane's container when the cluster is complete; says who made it, and how.
 MARK = "/kind/campus.jupyterhub.json"
-# A client that gives up on a pod that hangs leaves an entry in the connection tracking of its node. kube-proxy would keep
-# it for an hour, and a new connection from the same port of that client would lead to the same pod, dead or not.
+# A client that gives up on a pod that hangs leaves an entry in the connection tracking of its node. kube-proxy would
+# keep it for an hour, and a new connection from the same port of that client would lead to the same pod, dead or not.
 KUBE_PROXY = {"kind": "KubeProxyConfiguration", "conntrack": {"tcpCloseWaitTimeout": "1m0s"}}
 # Podman's containers may not raise limits that the machine itself forbids; kubelet then has to be told.
 KUBELET = {"kind": "KubeletConfiguration", "failCgroupV1": False, "cgroupDriver": "systemd"}
@@ -164,11 +164,8 @@ def patches(wanted: Wanted) -> list[Json]:
     if not versions:
         return [kubelet, KUBE_PROXY]
     etcd = {"local": {"imageTag": versions["etcd"]}}
-    return [
-        {"kind": "ClusterConfiguration", "etcd": etcd, "dns": {"imageTag": versions["coredns"]}},
-        kubelet,
-        KUBE_PROXY,
-    ]
+    cluster = {"kind": "ClusterConfiguration", "etcd": etcd, "dns": {"imageTag": versions["coredns"]}}
+    return [cluster, kubelet, KUBE_PROXY]
 
 
 def registry_hosts(container: str) -> str:
