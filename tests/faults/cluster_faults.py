@@ -45,7 +45,7 @@ class ReplicaKilledMeanwhile(Fault):
 
     name = "replica killed, API server down"
     done = "kill -9 of one HAProxy, still no API server; then it comes back and a student starts"
-    limits = (Limit(Measure.OUTAGE, 45, 3), *RECONNECTS, Limit(Measure.SPAWN, 150, 30), Limit(Measure.WRONG, 0))
+    limits = (Limit(Measure.OUTAGE, 45, 3), *RECONNECTS, Limit(Measure.SPAWN, 300, 30), Limit(Measure.WRONG, 0))
 
     def inject(self, world: World) -> None:
         world.haproxy(world.busiest()).signal("SIGKILL")

@@ -56,7 +56,7 @@ class ReplicaHangs(Fault):
         Limit(Measure.OUTAGE, 30, 5),
         *RECONNECTS,
         Limit(Measure.SILENCE, None, 5),
-        Limit(Measure.SPAWN, 150, 30),
+        Limit(Measure.SPAWN, 300, 30),
         Limit(Measure.WRONG, 0),
     )
 
@@ -103,7 +103,7 @@ class ReplicaCutOff(Fault):
         Limit(Measure.FAILED, 0),
         Limit(Measure.DROPPED, 0),
         Limit(Measure.LOST, 0),
-        Limit(Measure.SPAWN, 150, 30),
+        Limit(Measure.SPAWN, 300, 30),
         Limit(Measure.WRONG, None, 0),
     )
 
