@@ -19,6 +19,9 @@ MARK = "/kind/campus.jupyterhub.json"
 DELETE = "run `make down DELETE_DISKS=yes` (teardown_delete_disks: true)"
 # By this label kind knows its nodes.
 LABEL = "io.x-k8s.kind.cluster"
+# A client that gives up on a pod that hangs leaves an entry in the connection tracking of its node. kube-proxy would
+# keep it for an hour, and a new connection from the same port of that client would lead to the same pod, dead or not.
+KUBE_PROXY = {"kind": "KubeProxyConfiguration", "conntrack": {"tcpCloseWaitTimeout": "1m0s"}}
 # Podman's containers may not raise limits that the machine itself forbids; kubelet then has to be told.
 KUBELET = {"kind": "KubeletConfiguration", "failCgroupV1": False, "cgroupDriver": "systemd"}
 
@@ -204,9 +207,10 @@ def patches(wanted: Wanted) -> list[Json]:
         kubelet["featureGates"] = {"KubeletInUserNamespace": True}
     versions = dict(wanted.built)
     if not versions:
-        return [kubelet]
+        return [kubelet, KUBE_PROXY]
     etcd = {"local": {"imageTag": versions["etcd"]}}
-    return [{"kind": "ClusterConfiguration", "etcd": etcd, "dns": {"imageTag": versions["coredns"]}}, kubelet]
+    cluster = {"kind": "ClusterConfiguration", "etcd": etcd, "dns": {"imageTag": versions["coredns"]}}
+    return [cluster, kubelet, KUBE_PROXY]
 
 
 def registry_hosts(container: str) -> str:

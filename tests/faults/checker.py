@@ -245,4 +245,6 @@ def shown(value: float | None) -> str:
     """A number as people write it; a minus for none."""
     if value is None:
         return "-"
-    return f"{value:.0f}" if value == round(value) else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    if value >= 1:
+        return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.005 else "0"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.campus.jupyterhub.tests.cluster.support import STUDENTS, USERNAME, wait_until
+from ansible_collections.campus.jupyterhub.tests.cluster.support import STUDENTS as STUDENT_PODS
+from ansible_collections.campus.jupyterhub.tests.cluster.support import USERNAME, wait_until
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
 from ansible_collections.campus.jupyterhub.tests.faults.nodes import Node
-from ansible_collections.campus.jupyterhub.tests.faults.proxy_faults import RECONNECTS
+from ansible_collections.campus.jupyterhub.tests.faults.proxy_faults import RECONNECTS, STUDENTS
 from ansible_collections.campus.jupyterhub.tests.faults.records import Limit, Measure
 from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, WHOLE_SECONDS, World
 
@@ -44,7 +45,7 @@ class ReplicaKilledMeanwhile(Fault):
 
     name = "replica killed, API server down"
     done = "kill -9 of one HAProxy, still no API server; then it comes back and a student starts"
-    limits = (Limit(Measure.OUTAGE, 45, 3), *RECONNECTS, Limit(Measure.SPAWN, 150, 30), Limit(Measure.WRONG, 0))
+    limits = (Limit(Measure.OUTAGE, 45, 3), *RECONNECTS, Limit(Measure.SPAWN, 300, 30), Limit(Measure.WRONG, 0))
 
     def inject(self, world: World) -> None:
         world.haproxy(world.busiest()).signal("SIGKILL")
@@ -92,11 +93,14 @@ class NodeLost(Fault):
     """A worker with a replica freezes without a word; its own students lose their servers for the time."""
 
     name = "worker with a replica lost"
+    # So long do nodes remember connections to it that were given up.
+    lingers = 75.0
     limits = (
-        Limit(Measure.OUTAGE, 150, 10),
+        Limit(Measure.OUTAGE, 240, 10),
         Limit(Measure.SHARE, None, 0.5),
-        Limit(Measure.DROPPED, 2),
+        Limit(Measure.DROPPED, 2 * STUDENTS, STUDENTS),
         Limit(Measure.RECONNECT, 150, 10),
+        Limit(Measure.SILENCE, None, 10),
     )
 
     def __init__(self, keep: float) -> None:
@@ -107,7 +111,7 @@ class NodeLost(Fault):
     def inject(self, world: World) -> None:
         at_work = {
             pod.metadata.annotations[USERNAME]: pod.spec.node_name
-            for pod in world.kube.pods(STUDENTS)
+            for pod in world.kube.pods(STUDENT_PODS)
             if pod.metadata.annotations[USERNAME] in world.clients.desks
         }
         nodes = {replica.spec.node_name for replica in world.replicas()}

@@ -24,6 +24,7 @@ class Fault:
         limits: what it may cost students who are at work.
         logins: whether they may be asked to log in once more.
         stays: whether it is still there when the next fault comes, which then ends both.
+        lingers: for how many seconds it is felt after everything is set right.
     """
 
     name = ""
@@ -31,6 +32,7 @@ class Fault:
     limits: tuple[Limit, ...] = NOTHING
     logins = False
     stays = False
+    lingers = QUIET_SECONDS
 
     def __init__(self, keep: float) -> None:
         self.keep = keep
@@ -88,7 +90,7 @@ class Runner:
             if not fault.stays:
                 fault.after(self.world)
                 self.world.settle()
-                rest(time.time() + QUIET_SECONDS)
+                rest(time.time() + fault.lingers)
         except BaseException as error:
             window = replace(window, error=str(error).partition("\n")[0] or type(error).__name__)
             raise

@@ -61,7 +61,7 @@ def full() -> list[Fault]:
         AllReplicasKilled(40),
         RollingUpdate(0),
         ReplicaKilled(20),
-        ReplicaHangs(90),
+        ReplicaHangs(90, lingers=75),
         RollingUpdate(0),
         ApiServerStopped(240),
         ReplicaKilledMeanwhile(60),

@@ -12,7 +12,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_clie
 from ansible_collections.campus.jupyterhub.tests.cluster.support import Student, wait_until
 
 ATTEMPT_SECONDS = 5.0
-START_SECONDS = 240.0
+START_SECONDS = 300.0
 LOOKS = 12
 
 

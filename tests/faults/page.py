@@ -18,7 +18,7 @@ AROUND_SECONDS = 3.0
 LEGEND = """
 <p class="legend"><i class="new"></i>answer, new connection<i class="kept"></i>answer, kept connection
 <i class="failed"></i>failed request<i class="open"></i>websocket open<i class="away"></i>websocket away
-<i class="fault"></i>broken<i class="after"></i>set right, not yet seen to be whole</p>
+<i class="fault"></i>broken<i class="after"></i>set right, not yet whole</p>
 """
 
 

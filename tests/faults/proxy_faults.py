@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.tests.cluster.support import ready, wait_until
-from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
+from ansible_collections.campus.jupyterhub.tests.faults.fault import QUIET_SECONDS, Fault
 from ansible_collections.campus.jupyterhub.tests.faults.nodes import Task
 from ansible_collections.campus.jupyterhub.tests.faults.records import Limit, Measure
 from ansible_collections.campus.jupyterhub.tests.faults.world import PROXY, WHOLE_SECONDS, World
@@ -56,12 +56,13 @@ class ReplicaHangs(Fault):
         Limit(Measure.OUTAGE, 30, 5),
         *RECONNECTS,
         Limit(Measure.SILENCE, None, 5),
-        Limit(Measure.SPAWN, 150, 30),
+        Limit(Measure.SPAWN, 300, 30),
         Limit(Measure.WRONG, 0),
     )
 
-    def __init__(self, keep: float) -> None:
+    def __init__(self, keep: float, lingers: float = QUIET_SECONDS) -> None:
         super().__init__(keep)
+        self.lingers = lingers
         self.done = f"SIGSTOP of one HAProxy for {keep:g} s"
         self._stopped: Task | None = None
 
@@ -102,7 +103,7 @@ class ReplicaCutOff(Fault):
         Limit(Measure.FAILED, 0),
         Limit(Measure.DROPPED, 0),
         Limit(Measure.LOST, 0),
-        Limit(Measure.SPAWN, 150, 30),
+        Limit(Measure.SPAWN, 300, 30),
         Limit(Measure.WRONG, None, 0),
     )
 

@@ -194,7 +194,8 @@ def test_a_disk_that_is_gone_or_another_is_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (0, "0"), (12.0, "12"), (1.25, "1.2"), (0.034, "0.03"), (300.04, "300.0")]
+    ("value", "text"),
+    [(None, "-"), (0, "0"), (12.0, "12"), (1.25, "1.2"), (0.034, "0.03"), (0.0004, "0"), (1, "1"), (300.04, "300.0")],
 )
 def test_numbers_are_short(value: float | None, text: str) -> None:
     assert shown(value) == text

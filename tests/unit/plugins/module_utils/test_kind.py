@@ -94,12 +94,14 @@ def test_the_configuration_of_kinds_own_image_names_no_versions() -> None:
     assert config["nodes"][0]["extraPortMappings"] == [
         {"containerPort": 30080, "hostPort": 8000, "listenAddress": "127.0.0.1", "protocol": "TCP"}
     ]
-    assert [json.loads(patch)["kind"] for patch in config["kubeadmConfigPatches"]] == ["KubeletConfiguration"]
+    kinds = ["KubeletConfiguration", "KubeProxyConfiguration"]
+    assert [json.loads(patch)["kind"] for patch in config["kubeadmConfigPatches"]] == kinds
 
 
 def test_an_image_that_was_built_tells_kubeadm_its_versions() -> None:
     built = replace(WANTED, built=(("coredns", "v1.13.2"), ("etcd", "v3.6.10")), limited=True)
-    cluster, kubelet = (json.loads(patch) for patch in kind.config(built)["kubeadmConfigPatches"])
+    cluster, kubelet, kube_proxy = (json.loads(patch) for patch in kind.config(built)["kubeadmConfigPatches"])
     assert cluster["etcd"]["local"]["imageTag"] == "v3.6.10"
     assert cluster["dns"]["imageTag"] == "v1.13.2"
     assert kubelet["featureGates"] == {"KubeletInUserNamespace": True}
+    assert kube_proxy["conntrack"] == {"tcpCloseWaitTimeout": "1m0s"}
