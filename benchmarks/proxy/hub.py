@@ -1,7 +1,7 @@
 """The hub's side of both proxies, in a process of its own that prints JSON: JupyterHub's own class for the peer.
 
-Usage: hub ours|chp API-URL add|add-one-by-one|check STUDENTS PORT. The students have real spawners; only JupyterHub's
-application is a stand-in.
+Usage: hub ours|chp API-URL add|add-one-by-one|check FIRST STUDENTS PORT. The students have real spawners; only
+JupyterHub's application is a stand-in.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from kubernetes_asyncio.client import Configuration
 SECONDS_PER_TICK = 0.001
 
 
-def users(hub: Hub, count: int, port: int) -> list[FakeUser]:
-    """Students whose servers run, known to the hub."""
-    return [_user(hub, student(number), port) for number in range(count)]
+def users(hub: Hub, first: int, count: int, port: int) -> list[FakeUser]:
+    """Students whose servers run, known to the hub, from number `first` on."""
+    return [_user(hub, student(number), port) for number in range(first, first + count)]
 
 
 def _user(hub: Hub, name: str, port: int) -> FakeUser:
@@ -107,13 +107,14 @@ async def check(proxy: Any, hub: Hub) -> dict[str, float]:
 
 async def main() -> None:
     """Measure one thing."""
-    peer, url, task, count, port = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    peer, url, task = sys.argv[1:4]
+    first, count, port = (int(word) for word in sys.argv[4:7])
     logging.basicConfig(level=logging.ERROR)
     hub = Hub()
     for module in ("campus_hub.store", "kubespawner.spawner"):
         mock.patch(f"{module}.load_config", return_value=None).start()
     Configuration.set_default(Configuration(host=url))
-    everybody = users(hub, count, port)
+    everybody = users(hub, first, count, port)
     proxy = await our_proxy(hub) if peer == "ours" else chp_proxy(hub, url)
     if task == "check":
         figures = await check(proxy, hub)

@@ -17,10 +17,10 @@ PATIENCE = 10.0
 """Seconds after which a route that is not served fails the benchmark."""
 
 
-def hub(peer: Peer, task: str, students: int, port: int) -> Figures:
-    """Let a hub of this peer do something with so many students. Raises CalledProcessError."""
+def hub(peer: Peer, task: str, students: range, port: int) -> Figures:
+    """Let a hub of this peer do something with its students. Raises CalledProcessError."""
     cpu = cpu_seconds(peer.pids)
-    command = module("hub", peer.key, peer.api_url, task, str(students), str(port))
+    command = module("hub", peer.key, peer.api_url, task, str(students[0]), str(len(students)), str(port))
     figures: Figures = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     return {**figures, "proxy_cpu_seconds": cpu_seconds(peer.pids) - cpu}
 
@@ -30,15 +30,16 @@ def adding(backends: Backends, students: int, rounds: int, replicas: int) -> Fig
 
     Each of our replicas acknowledges each route. The peer is one process: JupyterHub's class knows no more.
     """
-    figures: Figures = {task: {"ours": [], "chp": []} for task in ("add-one-by-one", "add")}
-    counts = {"add-one-by-one": max(1, students // 10), "add": students}
+    one_by_one = students // 10
+    tasks = {"add-one-by-one": range(one_by_one), "add": range(one_by_one, one_by_one + students)}
+    figures: Figures = {task: {"ours": [], "chp": []} for task in tasks}
     target = backends.target("small")
     for number in range(rounds):
-        for task, count in counts.items():
-            with both(backends, ALL_CORES, replicas) as peers:
-                for peer in in_turn(peers, number):
-                    peer.students([target] * count)
-                    figures[task][peer.key].append(hub(peer, task, count, target[1]))
+        with both(backends, ALL_CORES, replicas) as peers:
+            for peer in in_turn(peers, number):
+                peer.students([target] * tasks["add"].stop)
+                for task, some in tasks.items():
+                    figures[task][peer.key].append(hub(peer, task, some, target[1]))
     return figures
 
 
@@ -51,7 +52,7 @@ def checking(backends: Backends, students: int, rounds: int, samples: int) -> Fi
             peer.route([target] * students)
         for number in range(rounds):
             for peer in in_turn(peers, number):
-                figures["check"][peer.key].append(hub(peer, "check", students, target[1]))
+                figures["check"][peer.key].append(hub(peer, "check", range(students), target[1]))
         for number in range(rounds):
             for peer in in_turn(peers, number):
                 first = students + number * samples
