@@ -1,4 +1,4 @@
-"""Print which aims were met, and put the table and the plot of a run into docs/. Usage: report FIGURES."""
+"""Print which aims were met, and put the table and the plot of a whole run into docs/. Usage: report FIGURES."""
 
 from __future__ import annotations
 
@@ -77,12 +77,14 @@ def shown(figures: Figures) -> list[Row]:
 
 
 def main() -> None:
-    """Print the aims and write into docs/."""
+    """Print the aims and, unless parts were left out, write into docs/."""
     figures = json.loads(Path(sys.argv[1]).read_text())
     for aim in aims(figures):
         verdict = "met" if aim.met else "MISSED"
         peer = f", peer {cell(aim.row.chp)}" if aim.row.chp else ""
         print(f"{verdict:6} by {aim.factor:5.2f}  {aim.row.what}: {cell(aim.row.ours)} {aim.row.unit}{peer}")
+    if figures["options"]["only"]:
+        return
     (DOCS / "images" / "proxy-performance.svg").write_text(plot(shown(figures), "The proxy and its peer, in one run"))
     page = DOCS / "performance.md"
     page.write_text(PLACE.sub(lambda found: found[1] + table(figures) + found[2], page.read_text()))
