@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test up down password lint test test-fast test-versions faults docs pins clean-cache
+.PHONY: help setup setup-test up down password lint test test-fast test-versions faults docs bench-proxy pins clean-cache
 
 INVENTORY ?= inventories/kind
 ARGS ?=
@@ -10,6 +10,9 @@ DELETE_DISKS ?= no
 PLAYBOOK = build/venv/bin/ansible-playbook -i $(INVENTORY) $(ARGS)
 MOLECULE = PATH="$(CURDIR)/build/venv-test/bin:$$PATH" molecule
 PYTEST = build/venv-test/bin/pytest
+BENCH_FIGURES = benchmarks/proxy/figures.json
+BENCH = PYTHONPATH=build/collections:images/hub/src:images/proxy/src build/venv-test/bin/python \
+	-m ansible_collections.campus.jupyterhub.benchmarks.proxy
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -42,6 +45,10 @@ lint: setup-test ## The linters alone
 
 docs: setup-test ## The documentation as a web site in build/docs
 	@$(PYTEST) tests/quality/test_docs.py
+
+bench-proxy: setup-test ## Measure the proxy beside configurable-http-proxy; table and plot go into docs/
+	@$(BENCH).measure $(BENCH_FIGURES) $(ARGS)
+	@$(BENCH).report $(BENCH_FIGURES)
 
 pins: setup-test ## Raise the pinned versions
 	@scripts/raise_pins.sh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from typing import Any
 
@@ -183,6 +184,29 @@ async def test_many_students_at_once_never_meet(make_haproxy: MakeHaproxy, serve
             assert (await client.get(f"/user/{name}/x"))["server"] == name
 
     await asyncio.gather(*(browse(start) for start in range(20)))
+
+
+async def test_each_student_s_server_keeps_an_idle_connection(make_haproxy: MakeHaproxy, servers: Servers) -> None:
+    haproxy = make_haproxy()
+    await fill(haproxy, servers)
+    client = Client(haproxy.settings.http_port)
+    paths = [key for key in ROUTES if key.startswith("/user/")]
+    # HAProxy closes what was idle for some seconds, and a machine may be slow: one round without a new one will do.
+    for _unused in range(30):
+        before = await reused(haproxy)
+        for path in paths:
+            await client.get(path)
+        if await reused(haproxy) == before + len(paths):
+            return
+    raise AssertionError("a student's server is connected to anew for each request")
+
+
+async def reused(haproxy: Haproxy) -> int:
+    """How often HAProxy has used an idle connection to a student's server again."""
+    async with aiohttp.ClientSession() as session, session.get(f"{haproxy.monitor}/metrics") as answer:
+        text = await answer.text()
+    found = re.findall(r'haproxy_server_connection_reuses_total\{proxy="student_[^}]*\} (\d+)', text)
+    return sum(int(number) for number in found)
 
 
 async def test_nobody_is_served_before_the_routes_are_known(make_haproxy: MakeHaproxy, servers: Servers) -> None:
