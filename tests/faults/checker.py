@@ -66,16 +66,18 @@ class State:
     routes: frozenset[str]
     replicas: Mapping[str, frozenset[str]]
 
-    def differences(self) -> list[str]:
+    def differences(self, with_hub: bool = True) -> list[str]:
         """In which parts a server is missing or too much, compared with the running pods."""
         found = []
-        views = {"the hub": self.servers, "the routes": self.routes}
+        views = {"the routes": self.routes}
+        if with_hub:
+            views["the hub"] = self.servers
         views |= {f"replica {name}": routes for name, routes in self.replicas.items()}
         for name, view in views.items():
             if missing := sorted(self.pods - view):
-                found.append(f"{name} lacks {', '.join(missing)}")
+                found.append(f"missing in {name}: {', '.join(missing)}")
             if extra := sorted(view - self.pods):
-                found.append(f"{name} still has {', '.join(extra)}")
+                found.append(f"left over in {name}: {', '.join(extra)}")
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible_collections.campus.jupyterhub.tests.cluster.support import ready, wait_until
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
@@ -13,10 +14,19 @@ from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, HUB, 
 DATABASE = "/srv/jupyterhub/jupyterhub.sqlite"
 
 
-def hub_ready(world: World) -> bool:
-    """Whether a hub is there and ready; an API server that is away cannot tell."""
+FORGOTTEN_SECONDS = 60.0
+"""How long a hub that begins anew may take to find the servers that run."""
+
+
+def restarts(pod: Any) -> int:
+    """How often the container of a hub's pod was started again."""
+    return sum(status.restart_count for status in pod.status.container_statuses or [])
+
+
+def hub_ready(world: World, after: int = 0) -> bool:
+    """Whether a hub is there and ready, after so many restarts; an API server that is away cannot tell."""
     try:
-        return any(map(ready, world.kube.pods(HUB)))
+        return any(ready(pod) and restarts(pod) >= after for pod in world.kube.pods(HUB))
     except AWAY:
         return False
 
@@ -111,17 +121,19 @@ class DatabaseWiped(Fault):
     name = "hub database wiped"
     done = "the sqlite file removed, kill -9 of the hub"
     logins = True
-    limits = (*NOTHING, Limit(Measure.BACK, 180, 30))
+    hub_forgets = True
+    limits = (*NOTHING, Limit(Measure.BACK, 180, 30), Limit(Measure.FORGOTTEN, None, 0))
 
     def inject(self, world: World) -> None:
         (pod,) = world.kube.pods(HUB)
+        before = restarts(pod)
         hub = world.hub()
         world.kube.run_in(pod, "rm", "-f", DATABASE)
         hub.signal("SIGKILL")
         began = time.monotonic()
-        wait_until("the killed hub is noticed", lambda: not hub_ready(world), 60)
-        wait_until("the hub is back", lambda: hub_ready(world), WHOLE_SECONDS)
+        wait_until("the hub is back", lambda: hub_ready(world, after=before + 1), WHOLE_SECONDS)
         self.measured[Measure.BACK] = time.monotonic() - began
 
     def after(self, world: World) -> None:
         world.log_in_again()
+        self.measured[Measure.FORGOTTEN] = world.forgotten(FORGOTTEN_SECONDS)
