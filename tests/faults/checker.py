@@ -66,12 +66,10 @@ class State:
     routes: frozenset[str]
     replicas: Mapping[str, frozenset[str]]
 
-    def differences(self, with_hub: bool = True) -> list[str]:
+    def differences(self) -> list[str]:
         """In which parts a server is missing or too much, compared with the running pods."""
         found = []
-        views = {"the routes": self.routes}
-        if with_hub:
-            views["the hub"] = self.servers
+        views = {"the routes": self.routes, "the hub": self.servers}
         views |= {f"replica {name}": routes for name, routes in self.replicas.items()}
         for name, view in views.items():
             if missing := sorted(self.pods - view):

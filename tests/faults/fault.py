@@ -23,7 +23,6 @@ class Fault:
         keep: how long it is left so, in seconds.
         limits: what it may cost students who are at work.
         logins: whether they may be asked to log in once more.
-        hub_forgets: whether the hub may not know of the servers that run.
         stays: whether it is still there when the next fault comes, which then ends both.
         lingers: for how many seconds it is felt after everything is set right.
     """
@@ -32,7 +31,6 @@ class Fault:
     done = ""
     limits: tuple[Limit, ...] = NOTHING
     logins = False
-    hub_forgets = False
     stays = False
     lingers = QUIET_SECONDS
 

@@ -14,10 +14,6 @@ from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, HUB, 
 DATABASE = "/srv/jupyterhub/jupyterhub.sqlite"
 
 
-FORGOTTEN_SECONDS = 60.0
-"""How long a hub that begins anew may take to find the servers that run."""
-
-
 def restarts(pod: Any) -> int:
     """How often the container of a hub's pod was started again."""
     return sum(status.restart_count for status in pod.status.container_statuses or [])
@@ -121,8 +117,7 @@ class DatabaseWiped(Fault):
     name = "hub database wiped"
     done = "the sqlite file removed, kill -9 of the hub"
     logins = True
-    hub_forgets = True
-    limits = (*NOTHING, Limit(Measure.BACK, 180, 30), Limit(Measure.FORGOTTEN, None, 0))
+    limits = (*NOTHING, Limit(Measure.BACK, 180, 30))
 
     def inject(self, world: World) -> None:
         (pod,) = world.kube.pods(HUB)
@@ -136,4 +131,3 @@ class DatabaseWiped(Fault):
 
     def after(self, world: World) -> None:
         world.log_in_again()
-        self.measured[Measure.FORGOTTEN] = world.forgotten(FORGOTTEN_SECONDS)

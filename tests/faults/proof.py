@@ -39,7 +39,7 @@ class Proof:
         """Do a fault and judge it."""
         window = self._runner.run(fault)
         if not fault.stays:
-            differences = self._world.difference(SAME_SECONDS, with_hub=not fault.hub_forgets)
+            differences = self._world.difference(SAME_SECONDS)
             self._found += [Violation(Invariant.SAME_STATE, f"after {fault.name}: {text}") for text in differences]
             # What was asked meanwhile belongs to the fault as well.
             window = self._runner.prolong(window)

@@ -88,7 +88,6 @@ class Measure(StrEnum):
     SPAWN = "s to start a server"
     WRONG = "wrong answers about it"
     BACK = "s until the hub is back"
-    FORGOTTEN = "running servers unknown to it"
 
 
 @dataclass(frozen=True)

@@ -175,28 +175,20 @@ class World:
         answer = json.loads(self.node(replica.spec.node_name).sh('curl -sSf -m 10 "$0"', url))
         return servers_of(route["data"] for route in answer["routes"] if route["served"])
 
-    def difference(self, seconds: float, with_hub: bool) -> list[str]:
+    def difference(self, seconds: float) -> list[str]:
         """What is still not the same everywhere after so many seconds."""
-        return self._left_of(lambda state: state.differences(with_hub), seconds)
-
-    def forgotten(self, seconds: float) -> int:
-        """How many running servers the hub still does not know after so many seconds."""
-        return len(self._left_of(lambda state: sorted(state.pods - state.servers), seconds))
-
-    def _left_of(self, wrong: Callable[[State], list[str]], seconds: float) -> list[str]:
-        """Ask for the state until nothing is wrong with it; returns what still is after so many seconds."""
         found = ["not asked yet"]
 
-        def fine() -> bool:
+        def same() -> bool:
             nonlocal found
             try:
-                found = wrong(self.state())
+                found = self.state().differences()
             except (*AWAY, Refused, client.OpenApiException) as error:
                 found = [f"the state cannot be read: {error}"]
             return not found
 
         with contextlib.suppress(AssertionError):
-            wait_until("nothing is wrong", fine, seconds)
+            wait_until("the same everywhere", same, seconds)
         return found
 
     def disks(self) -> dict[str, str]:

@@ -183,7 +183,6 @@ def test_states_differ_unless_all_of_them_show_the_same_servers(
 def test_a_difference_names_the_part_and_the_server() -> None:
     state = State(frozenset({"ann/"}), frozenset(), frozenset({"ann/", "ben/"}), {"proxy-1": frozenset({"ann/"})})
     assert state.differences() == ["left over in the routes: ben/", "missing in the hub: ann/"]
-    assert state.differences(with_hub=False) == ["left over in the routes: ben/"]
 
 
 def test_a_disk_that_is_gone_or_another_is_lost() -> None:
