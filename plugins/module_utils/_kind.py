@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 # Written into the control plane's container when the cluster is complete; says who made it, and how.
 MARK = "/kind/campus.jupyterhub.json"
-DELETE = "run `make down DELETE_DISKS=yes` (teardown_delete_disks: true)"
+DELETE = "run `make down DELETE_DISKS=yes` (teardown_delete_disks: true; for the role cluster_delete_disks: true)"
 # By this label kind knows its nodes.
 LABEL = "io.x-k8s.kind.cluster"
 # A client that gives up on a pod that hangs leaves an entry in the connection tracking of its node. kube-proxy would

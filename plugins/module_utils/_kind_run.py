@@ -119,6 +119,8 @@ class Kind:
         """Return what is there."""
         containers = self.containers()
         if not containers:
+            # Whatever comes under this name later is not what was begun.
+            self._begun.unlink(missing_ok=True)
             return Found({}, taken=taken_ports(ports))
         found = Found(containers, self.mark(), begun=self._begun.exists())
         return found if found.stopped else replace(found, uid=self.uid())

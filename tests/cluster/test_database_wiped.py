@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
 from ansible_collections.campus.jupyterhub.tests.cluster.support import (
+    SERVING_HUB,
     STUDENTS,
     USERNAME,
     Counter,
     Kube,
     Site,
     Student,
+    ready,
     wait_until,
 )
 from playwright.sync_api import Browser
@@ -25,7 +27,7 @@ BACKUP = f"import sqlite3; sqlite3.connect('{DATABASE}').backup(sqlite3.connect(
 
 def in_hub(kube: Kube, *command: str) -> None:
     """Run a command in the hub's pod; it must say nothing."""
-    (pod,) = kube.pods("app=jupyterhub,component=hub")
+    (pod,) = filter(ready, kube.pods(SERVING_HUB))
     assert kube.run_in(pod, *command) == ""
 
 
@@ -66,11 +68,11 @@ def test_a_lost_database_costs_a_working_student_one_login(
     counter.more(5)
     # Who was logged in is forgotten, ...
     frida.ask("GET", "hub/api/user", expected=(403,))
+    # ... and what was running is not.
+    frida.log_in_again()
+    wait_until("the server is known", lambda: frida.servers().get("", {}).get("ready"), 60)
     with BrowserStudent(browser, site.url, frida.name) as window:
         window.log_in_at_server(frida.password)
-        # ... and what was running is not.
-        frida.log_in_again()
-        assert frida.servers()[""]["ready"]
         counter.more(5)
         heard = counter.end()
         assert heard == [str(number) for number in range(len(heard))]
@@ -91,7 +93,7 @@ def test_an_older_database_learns_of_a_server_that_was_started_since(
 
     put_back(kube, frida)
     counter.more(5)
-    assert frida.servers()[""]["ready"]
+    wait_until("the server is known", lambda: frida.servers().get("", {}).get("ready"), 60)
     with BrowserStudent(browser, site.url, frida.name) as window:
         window.log_in_at_server(frida.password)
     heard = counter.end()

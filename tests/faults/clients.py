@@ -1,4 +1,4 @@
-"""The always-on clients: each student asks for one file once a second and listens to one kernel, whatever happens.
+"""The always-on clients: each student asks for one file twice a second and listens to one kernel, whatever happens.
 
 All of them live in one thread of their own. Every second a student sends two requests: one over a new connection, so
 that refused ones are seen, and one over a connection that is kept. A request on a kept connection that was closed
@@ -177,6 +177,7 @@ class Desk:
         while True:
             message = await socket.receive(timeout=SILENT_SECONDS)
             if message.type is not aiohttp.WSMsgType.TEXT:
+                self._note(max(silence, time.monotonic() - last), lost)
                 return f"closed with {socket.close_code}"
             found = json.loads(message.data)
             if found["header"]["msg_type"] != "stream":
@@ -187,11 +188,13 @@ class Desk:
                 lost += max(0, number - self._number - 1)
                 self._number = max(self._number, number)
             if now - noted >= EVERY_SECONDS:
-                heard = Record(
-                    time.time(), self.name, Kind.HEARD, latency=round(silence, 3), number=self._number, lost=lost
-                )
-                self.records.append(heard)
+                self._note(silence, lost)
                 noted, silence, lost = now, 0.0, 0
+
+    def _note(self, silence: float, lost: int) -> None:
+        """Write down what was heard since the last note: the longest silence, in seconds, and the missing numbers."""
+        heard = Record(time.time(), self.name, Kind.HEARD, latency=round(silence, 3), number=self._number, lost=lost)
+        self.records.append(heard)
 
 
 class Clients(threading.Thread):

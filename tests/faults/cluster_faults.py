@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.campus.jupyterhub.tests.cluster.support import STUDENTS as STUDENT_PODS
-from ansible_collections.campus.jupyterhub.tests.cluster.support import USERNAME, wait_until
+from ansible_collections.campus.jupyterhub.tests.cluster.support import STUDENTS, USERNAME, wait_until
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
 from ansible_collections.campus.jupyterhub.tests.faults.nodes import Node
-from ansible_collections.campus.jupyterhub.tests.faults.proxy_faults import RECONNECTS, STUDENTS
+from ansible_collections.campus.jupyterhub.tests.faults.proxy_faults import RECONNECTS, WEBSOCKETS
 from ansible_collections.campus.jupyterhub.tests.faults.records import Limit, Measure
 from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, WHOLE_SECONDS, World
 
@@ -98,7 +97,7 @@ class NodeLost(Fault):
     limits = (
         Limit(Measure.OUTAGE, 240, 10),
         Limit(Measure.SHARE, None, 0.5),
-        Limit(Measure.DROPPED, 2 * STUDENTS, STUDENTS),
+        Limit(Measure.DROPPED, 2 * WEBSOCKETS, WEBSOCKETS),
         Limit(Measure.RECONNECT, 150, 10),
         Limit(Measure.SILENCE, None, 10),
     )
@@ -111,7 +110,7 @@ class NodeLost(Fault):
     def inject(self, world: World) -> None:
         at_work = {
             pod.metadata.annotations[USERNAME]: pod.spec.node_name
-            for pod in world.kube.pods(STUDENT_PODS)
+            for pod in world.kube.pods(STUDENTS)
             if pod.metadata.annotations[USERNAME] in world.clients.desks
         }
         nodes = {replica.spec.node_name for replica in world.replicas()}

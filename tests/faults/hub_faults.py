@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible_collections.campus.jupyterhub.tests.cluster.support import ready, wait_until
+from ansible_collections.campus.jupyterhub.tests.cluster.support import (
+    HUB,
+    SERVING_HUB,
+    ready,
+    wait_until,
+)
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
 from ansible_collections.campus.jupyterhub.tests.faults.pulses import Pulses
 from ansible_collections.campus.jupyterhub.tests.faults.records import NOTHING, Limit, Measure
-from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, HUB, WHOLE_SECONDS, World
+from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, WHOLE_SECONDS, World
 
 DATABASE = "/srv/jupyterhub/jupyterhub.sqlite"
 
@@ -20,9 +25,9 @@ def restarts(pod: Any) -> int:
 
 
 def hub_ready(world: World, after: int = 0) -> bool:
-    """Whether a hub is there and ready, after so many restarts; an API server that is away cannot tell."""
+    """Whether a hub serves and is ready, after so many restarts; an API server that is away cannot tell."""
     try:
-        return any(ready(pod) and restarts(pod) >= after for pod in world.kube.pods(HUB))
+        return any(ready(pod) and restarts(pod) >= after for pod in world.kube.pods(SERVING_HUB))
     except AWAY:
         return False
 
@@ -130,4 +135,5 @@ class DatabaseWiped(Fault):
         self.measured[Measure.BACK] = time.monotonic() - began
 
     def after(self, world: World) -> None:
+        wait_until("the hub answers", world.newcomer.student.reaches_hub, WHOLE_SECONDS)
         world.log_in_again()

@@ -30,6 +30,10 @@ class Task:
         """Send a signal such as SIGKILL to the container's first process."""
         self.node.sh(f"kill -{name.removeprefix('SIG')} {self.pid}")
 
+    def resume(self) -> None:
+        """Let a stopped process go on, if it is still there."""
+        self.node.sh(f"kill -CONT {self.pid} 2>/dev/null || true")
+
     def connections(self) -> int:
         """How many connections of others to the pod are open."""
         return len(self.in_network("ss -Htn state established sport = :8080").splitlines())

@@ -12,10 +12,11 @@ from ansible_collections.campus.jupyterhub.tests.faults.nodes import Task
 from ansible_collections.campus.jupyterhub.tests.faults.records import Limit, Measure
 from ansible_collections.campus.jupyterhub.tests.faults.world import PROXY, WHOLE_SECONDS, World
 
-STUDENTS = 3
+WEBSOCKETS = 3
+"""One for each student at work."""
 """How many websockets there are to drop."""
 
-RECONNECTS = (Limit(Measure.DROPPED, 2 * STUDENTS, STUDENTS), Limit(Measure.RECONNECT, 20, 2))
+RECONNECTS = (Limit(Measure.DROPPED, 2 * WEBSOCKETS, WEBSOCKETS), Limit(Measure.RECONNECT, 20, 2))
 """Websockets through a replica that dies end with it, and are opened again over another; at most twice each."""
 
 
@@ -37,7 +38,7 @@ class AllReplicasKilled(Fault):
     done = "kill -9 of every HAProxy, still no hub"
     limits = (
         Limit(Measure.OUTAGE, 45, 15),
-        Limit(Measure.DROPPED, 2 * STUDENTS, STUDENTS),
+        Limit(Measure.DROPPED, 2 * WEBSOCKETS, WEBSOCKETS),
         Limit(Measure.RECONNECT, 45, 15),
     )
 
@@ -76,7 +77,8 @@ class ReplicaHangs(Fault):
 
     def heal(self, world: World) -> None:
         if self._stopped:
-            self._stopped.signal("SIGCONT")
+            # By then its liveness probe may have ended it.
+            self._stopped.resume()
         world.newcomer.stop()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.campus.jupyterhub.plugins.module_utils._build_runtime import find_runtime
 from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_client import Refused
 from ansible_collections.campus.jupyterhub.tests.cluster.support import (
+    HUB,
     STUDENTS,
     USERNAME,
     Kube,
@@ -27,7 +28,6 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 APP = "app=jupyterhub"
-HUB = "app=jupyterhub,component=hub"
 PROXY = "app=jupyterhub,component=proxy"
 ROUTES = "app=jupyterhub,component=route"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"

@@ -82,7 +82,7 @@ def label(api: FakeApi, pod: str = "hub-a") -> str | None:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -43,7 +43,7 @@ def test_the_port_is_free_once_the_wait_is_over() -> None:
     won: Future[None] = Future()
 
     async def look_and_win() -> None:
-        async with asyncio.timeout(10), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while True:
                 try:
                     async with session.get(f"http://127.0.0.1:{port}/hub/health") as answer:

@@ -263,6 +263,17 @@ def test_a_cluster_that_was_only_begun_is_said_to_be_and_can_be_removed(machine:
         kind_cluster.run(options(machine, state="absent"), check_mode=False)
 
 
+def test_a_cluster_that_was_begun_and_removed_by_hand_is_forgotten(machine: Path) -> None:
+    change(machine, interrupted=True)
+    with pytest.raises(ImagesError, match="kind ended with 1"):
+        kind_cluster.run(options(machine), check_mode=False)
+    change(machine, nodes={})
+    kind_cluster.run(options(machine, state="absent"), check_mode=True)
+    change(machine, nodes={"lab-control-plane": "Up 1 hour ago"})
+    with pytest.raises(KindError, match="was not made by this collection"):
+        kind_cluster.run(options(machine, state="absent"), check_mode=False)
+
+
 def test_a_creation_that_leaves_nothing_is_forgotten(machine: Path) -> None:
     with pytest.raises(ImagesError, match="could not run"):
         kind_cluster.run(options(machine, kind=str(machine / "no-kind")), check_mode=False)
