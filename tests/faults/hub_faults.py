@@ -83,7 +83,7 @@ class HubRestartedOften(Fault):
         self._pulses.start()
 
     def during(self, world: World) -> None:
-        for _ in range(self.times):
+        for _unused in range(self.times):
             self._restart(world)
 
     def _restart(self, world: World) -> None:

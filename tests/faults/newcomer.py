@@ -39,7 +39,7 @@ class Newcomer:
 
     def wrong_answers(self) -> int:
         """How many of a dozen requests over new connections were answered, but not by the new server."""
-        return sum(self._is_wrong() for _ in range(LOOKS))
+        return sum(self._is_wrong() for _unused in range(LOOKS))
 
     def _is_wrong(self) -> bool:
         """Ask the server for its kernels without following a redirect: one to the hub and back is wrong as well."""

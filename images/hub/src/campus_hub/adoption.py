@@ -99,7 +99,8 @@ class Adoption:
             async with asyncio.timeout(PATIENCE), self._lock:
                 servers, _starting = self._look(await self._pods())
                 theirs = self._unknown([server for server in servers if server.user == user])
-                if all([await self._settle(server) for server in theirs]):
+                settled = [await self._settle(server) for server in theirs]
+                if all(settled):
                     self._waiting.discard(user)
         except Exception:
             self.app.db.rollback()

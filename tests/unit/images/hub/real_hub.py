@@ -148,8 +148,10 @@ async def campus(api: FakeApi, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     student.router.add_get("/{path:.*}", answer)
     runner, port = await serve(student)
     api.kubelet, api.address = True, "127.0.0.1"
-    yield Campus(api, folder, port)
-    await runner.cleanup()
+    try:
+        yield Campus(api, folder, port)
+    finally:
+        await runner.cleanup()
 
 
 class Visitor:

@@ -132,7 +132,10 @@ class Hub:
 
     def __init__(self, server: Server, pod: str, times: Times = TIMES, rate: float = 1, strict: bool = True) -> None:
         loop, offset = asyncio.get_running_loop(), server.random.uniform(0, 1e6)
-        clock = lambda: offset + rate * loop.time()  # noqa: E731
+
+        def clock() -> float:
+            return offset + rate * loop.time()
+
         self.pod = pod
         self.fence = WatchedFence(clock)
         self.wins = 0
