@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 
-async def eventually(true: Callable[[], bool], bound: float = 30) -> None:
+async def eventually(true: Callable[[], object], bound: float = 30) -> None:
     """Wait until something holds. Raises TimeoutError after bound seconds."""
     async with asyncio.timeout(bound):
         while not true():

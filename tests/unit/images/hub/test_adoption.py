@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_hub import adoption
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
@@ -26,13 +27,6 @@ async def ground(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """A campus without a hub."""
     async with campus(api, tmp_path, monkeypatch) as found:
         yield found
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for something, at most a minute."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def the_pod(api: FakeApi) -> Manifest:
@@ -155,8 +149,8 @@ async def test_a_student_of_a_wiped_database_logs_in_once_and_is_where_they_were
         assert api.of("endpointslices") == route
         # And it ends as any other.
         assert (await ask(app, own, "DELETE", "users/ann/server"))[0] in (202, 204)
-        await until(lambda: not api.of("pods"))
-        await until(lambda: not active(app, "ann"))
+        await eventually(lambda: not api.of("pods"), 60)
+        await eventually(lambda: not active(app, "ann"), 60)
         assert orm.APIToken.find(app.db, token) is None
         assert api.of("endpointslices") == []
 
@@ -229,7 +223,7 @@ async def test_a_hub_that_died_during_a_start_knows_the_server_when_it_runs(api:
         assert not active(app, "ann")
         the_pod(api)["status"] = status
         api.put("pods", the_pod(api), "MODIFIED")
-        await until(lambda: active(app, "ann"))
+        await eventually(lambda: active(app, "ann"), 60)
         assert rows(app, "ann") == before
 
 
@@ -245,14 +239,14 @@ async def test_without_the_api_server_the_hub_starts_and_adopts_later(
     async with ground.hub() as app:
         assert not active(app, "ann")
         api.fault = lambda request: None
-        await until(lambda: active(app, "ann"))
+        await eventually(lambda: active(app, "ann"), 60)
         # It is looked after like any other: when it ends, the hub notices.
         spawner = app.users["ann"].spawners[""]
         assert spawner._poll_callback is not None
         api.drop("pods", "jupyter-ann")
-        await until(lambda: not app.users["ann"].spawners[""].pod_reflector.pods)
+        await eventually(lambda: not app.users["ann"].spawners[""].pod_reflector.pods, 60)
         await spawner.poll_and_notify()
-        await until(lambda: not active(app, "ann"))
+        await eventually(lambda: not active(app, "ann"), 60)
 
 
 async def test_a_failing_database_is_tried_again(api: FakeApi, ground: Campus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +262,7 @@ async def test_a_failing_database_is_tried_again(api: FakeApi, ground: Campus, m
 
     monkeypatch.setattr(adoption, "granted", fail_once)
     async with ground.hub() as app:
-        await until(lambda: active(app, "ann"))
+        await eventually(lambda: active(app, "ann"), 60)
 
 
 async def test_a_server_that_the_hub_is_starting_or_stopping_is_left_to_it(api: FakeApi, ground: Campus) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_hub import launch, mark
 from campus_hub.fence import FENCE
 from campus_hub.kube import LABELS
@@ -81,12 +82,6 @@ def label(api: FakeApi, pod: str = "hub-a") -> str | None:
     return found
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 Start = Callable[..., launch.Elector]
 
 
@@ -96,18 +91,18 @@ async def test_the_label_comes_when_the_port_answers(
     runner, port = await serve(web.Application())
     monkeypatch.setattr(launch, "PORT", port)
     first = elector()
-    await until(first.won.done)
-    await until(first.unlabelled.done)
+    await eventually(first.won.done)
+    await eventually(first.unlabelled.done)
     assert label(api) is None
     first.hub_starts()
-    await until(lambda: label(api) == "true")
+    await eventually(lambda: label(api) == "true")
     await asyncio.to_thread(first.release)
     await runner.cleanup()
 
 
 async def test_a_release_hands_the_lease_on(api: FakeApi, elector: Start, ended: Ended) -> None:
     first = elector()
-    await until(first.won.done)
+    await eventually(first.won.done)
     assert lease(api)["holderIdentity"] == "hub-a_1"
     await asyncio.to_thread(first.release)
     assert lease(api)["holderIdentity"] == ""
@@ -118,7 +113,7 @@ async def test_a_release_hands_the_lease_on(api: FakeApi, elector: Start, ended:
 async def test_who_never_held_it_gives_nothing_back(api: FakeApi, elector: Start) -> None:
     api.put("leases", {"metadata": {"name": "hub"}, "spec": {"holderIdentity": "other", "leaseDurationSeconds": 60}})
     waiting = elector()
-    await until(lambda: api.calls.count(("GET", "leases")) > 2)
+    await eventually(lambda: api.calls.count(("GET", "leases")) > 2)
     await asyncio.to_thread(waiting.release)
     assert not waiting.won.done()
     assert lease(api)["holderIdentity"] == "other"
@@ -129,17 +124,17 @@ async def test_a_lease_that_was_taken_ends_the_process(
     api: FakeApi, elector: Start, ended: Ended, standby: bool
 ) -> None:
     first = elector(standby=standby)
-    await until(first.won.done)
+    await eventually(first.won.done)
     api.put("leases", {"metadata": {"name": "hub"}, "spec": {"holderIdentity": "other", "leaseDurationSeconds": 60}})
-    await until(ended.is_set)
+    await eventually(ended.is_set)
     assert not FENCE.is_open()
 
 
 async def test_a_missed_deadline_ends_a_hub_that_has_a_standby(api: FakeApi, elector: Start, ended: Ended) -> None:
     first = elector(standby=True)
-    await until(first.won.done)
+    await eventually(first.won.done)
     api.fault = lambda _request: 503
-    await until(ended.is_set)
+    await eventually(ended.is_set)
     assert not FENCE.is_open()
 
 
@@ -147,18 +142,18 @@ async def test_a_missed_deadline_only_stops_the_changes_of_a_single_hub(
     api: FakeApi, elector: Start, ended: Ended
 ) -> None:
     first = elector()
-    await until(first.won.done)
+    await eventually(first.won.done)
     api.fault = lambda _request: 503
-    await until(lambda: not FENCE.is_open())
+    await eventually(lambda: not FENCE.is_open())
     api.fault = lambda _request: None
-    await until(FENCE.is_open)
+    await eventually(FENCE.is_open)
     assert not ended.is_set()
     await asyncio.to_thread(first.release)
 
 
 async def test_the_lease_says_whose_it_is(api: FakeApi, elector: Start) -> None:
     first = elector()
-    await until(first.won.done)
+    await eventually(first.won.done)
     assert api.objects["leases", "hub"]["metadata"]["labels"] == {"app": "jupyterhub", "component": "hub"}
     assert lease(api)["leaseDurationSeconds"] == FAST.duration
     assert lease(api)["renewTime"].endswith("Z")

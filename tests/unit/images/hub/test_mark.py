@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_hub import mark
 from campus_hub.fence import Fence
 from campus_hub.kube import HubPods, KubeError
@@ -25,12 +26,6 @@ def active(name: str) -> Manifest:
 
 def labelled(api: FakeApi) -> set[str]:
     return {pod["metadata"]["name"] for pod in api.of("pods") if pod["metadata"]["labels"].get("hub-active")}
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def at_once() -> None:
@@ -60,12 +55,12 @@ async def test_the_winner_takes_the_label_from_the_old_hub_and_sets_it_once_it_s
         await serves.wait()
 
     keeping = asyncio.create_task(mark.keep(pods, "new", Fence(), serving))
-    await until(lambda: labelled(api) == set())
+    await eventually(lambda: labelled(api) == set())
     serves.set()
-    await until(lambda: labelled(api) == {"new"})
+    await eventually(lambda: labelled(api) == {"new"})
     # A request of the old hub that was under way comes late.
     api.put("pods", active("old"), "MODIFIED")
-    await until(lambda: labelled(api) == {"new"})
+    await eventually(lambda: labelled(api) == {"new"})
     keeping.cancel()
 
 
@@ -83,7 +78,7 @@ async def test_a_hub_without_the_lease_touches_no_label(api: FakeApi, pods: HubP
     fence = Fence()
     fence.close()
     keeping = asyncio.create_task(mark.keep(pods, "me", fence, at_once))
-    await until(lambda: api.calls.count(("GET", "pods")) > 3)
+    await eventually(lambda: api.calls.count(("GET", "pods")) > 3)
     keeping.cancel()
     assert labelled(api) == {"other"}
     assert not [call for call in api.calls if call[0] != "GET"]
@@ -107,9 +102,9 @@ async def test_labels_are_kept_through_failures(api: FakeApi, pods: HubPods) -> 
 
     api.fault = fault
     keeping = asyncio.create_task(mark.keep(pods, "me", Fence(), at_once))
-    await until(lambda: len(api.calls) > 3)
+    await eventually(lambda: len(api.calls) > 3)
     down = False
-    await until(lambda: labelled(api) == {"me"})
+    await eventually(lambda: labelled(api) == {"me"})
     keeping.cancel()
 
 

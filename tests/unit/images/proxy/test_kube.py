@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import PODS, FakeApi, make_pod
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_proxy import kube
 from campus_proxy.kube import Api, ApiError, Reflector
 
@@ -35,14 +35,6 @@ class Store:
     def drop(self, obj: Mapping[str, Any]) -> None:
         """Forget an object."""
         self.objects.pop(obj["metadata"]["name"], None)
-
-
-async def until(check: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -70,20 +62,20 @@ async def test_lists_then_watches(api: FakeApi) -> None:
         assert api.lists == 3
         api.put(PODS, make_pod("new"))
         api.delete(PODS, "p0")
-        await until(lambda: "new" in store.objects and "p0" not in store.objects)
+        await eventually(lambda: "new" in store.objects and "p0" not in store.objects)
         assert store.replaced == 1
 
 
 async def test_a_watch_that_ends_goes_on_where_it_was(api: FakeApi) -> None:
     async with reflecting(api) as (_unused, store):
         api.put(PODS, make_pod("a"))
-        await until(lambda: "a" in store.objects)
+        await eventually(lambda: "a" in store.objects)
         api.delete(PODS, "a")
-        await until(lambda: not store.objects)
+        await eventually(lambda: not store.objects)
         for number in range(3):
             api.disconnect()
             api.put(PODS, make_pod(f"b{number}"))
-            await until(lambda number=number: f"b{number}" in store.objects)  # type: ignore[misc]
+            await eventually(lambda number=number: f"b{number}" in store.objects)  # type: ignore[misc]
         assert "a" not in store.objects
         assert store.replaced == 1
 
@@ -91,10 +83,10 @@ async def test_a_watch_that_ends_goes_on_where_it_was(api: FakeApi) -> None:
 async def test_a_watch_too_far_behind_lists_again(api: FakeApi) -> None:
     async with reflecting(api) as (_unused, store):
         api.put(PODS, make_pod("a"))
-        await until(lambda: "a" in store.objects)
+        await eventually(lambda: "a" in store.objects)
         del api.objects[PODS]["a"]
         api.forget_history()
-        await until(lambda: not store.objects)
+        await eventually(lambda: not store.objects)
         assert store.replaced == 2
 
 
@@ -102,22 +94,22 @@ async def test_a_watch_too_far_behind_lists_again(api: FakeApi) -> None:
 async def test_an_ill_api_server_clears_nothing_and_is_asked_again(api: FakeApi, mode: str) -> None:
     api.put(PODS, make_pod("a"))
     async with reflecting(api, answer_seconds=0.3, silence_seconds=0.3) as (reflector, store):
-        await until(lambda: "a" in store.objects)
+        await eventually(lambda: "a" in store.objects)
         api.mode = mode
         api.disconnect()
-        await until(lambda: reflector.errors >= 2)
+        await eventually(lambda: reflector.errors >= 2)
         assert set(store.objects) == {"a"}
         api.put(PODS, make_pod("b"))
         api.mode = "well"
         api.disconnect()
-        await until(lambda: set(store.objects) == {"a", "b"})
+        await eventually(lambda: set(store.objects) == {"a", "b"})
 
 
 async def test_an_api_server_that_is_away_at_first_is_waited_for(api: FakeApi) -> None:
     api.mode = "error"
     api.put(PODS, make_pod("a"))
     async with reflecting(api) as (reflector, store):
-        await until(lambda: reflector.errors >= 2)
+        await eventually(lambda: reflector.errors >= 2)
         assert not reflector.synced.is_set()
         assert store.replaced == 0
         api.mode = "well"
