@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 CLUSTER = os.environ.get("JUPYTERHUB_TEST_CLUSTER") or "jupyterhub-molecule"
+LOGS = CHECKOUT / "build" / CLUSTER
+LONGEST_LOG = 4000
 SCENARIO_SECONDS = 4500
 """Far more than a scenario takes, even with all images still to build."""
 
@@ -19,8 +23,19 @@ SCENARIO_SECONDS = 4500
 def test_scenario(run: Callable[..., str], scenario: str) -> None:
     # An interrupted run leaves a cluster behind, and Molecule takes it for a new one.
     run("molecule", "destroy", "--scenario-name", scenario)
-    run("molecule", "test", "--scenario-name", scenario, show=True, seconds=SCENARIO_SECONDS)
+    for log in LOGS.glob("*.log"):
+        log.unlink()
+    try:
+        run("molecule", "test", "--scenario-name", scenario, show=True, seconds=SCENARIO_SECONDS)
+    except pytest.fail.Exception as failure:
+        pytest.fail("\n\n".join([str(failure), *map(failures_in, LOGS.glob("*.log"))]), pytrace=False)
     assert [*containers(), *disks()] == []
+
+
+def failures_in(log: Path) -> str:
+    """Return what the tests inside a scenario said of their failures; Molecule's own last words come long after."""
+    summary = re.findall(r"^(?:E  |FAILED |ERROR |=+ .* in .*=$).*", log.read_text(), re.MULTILINE)
+    return f"{log.name}:\n" + "\n".join(summary)[-LONGEST_LOG:]
 
 
 def containers() -> list[str]:
