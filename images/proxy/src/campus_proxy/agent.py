@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from campus_proxy import state
+from campus_proxy import state, use
 from campus_proxy.haproxy import HaproxyError, RouteMap
 from campus_proxy.kube import Api, Reflector
 from campus_proxy.routes import BadRoute, host_address, selector
@@ -204,6 +204,8 @@ class Agent:
             return changes
         changes = self.table.take_changes()
         await self.route_map.change(self.in_map, changes.values)
+        left = [self.in_map[key] for key, value in changes.values.items() if self.in_map.get(key, value) != value]
+        await use.forget(self.route_map.socket, left)
         for key, value in changes.values.items():
             if value is None:
                 self.in_map.pop(key, None)
@@ -303,6 +305,13 @@ class Agent:
                 self.counters.save_errors += 1
                 log.warning("the map cannot be saved: %s", error)
             await asyncio.sleep(SAVE_SECONDS)
+
+    async def uses(self, by: str) -> list[dict[str, Any]]:
+        """What each student's server is asked for, see `use.rows`. Raises HaproxyError."""
+        counted = await use.read(self.route_map.socket)
+        in_map = self.in_map or {}
+        served = [route for name, route in self.table.routes.items() if name in self.statuses and route.key in in_map]
+        return use.rows(((route, in_map[route.key]) for route in served), counted, by)
 
     def overview(self) -> list[Mapping[str, Any]]:
         """The routes as HAProxy has them, for staff."""

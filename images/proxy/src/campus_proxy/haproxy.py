@@ -30,7 +30,8 @@ def _check(word: str) -> str:
     return word
 
 
-def _batches(lines: Iterable[str], limit: int, between: str) -> Iterable[str]:
+def batches(lines: Iterable[str], between: str, limit: int = MAX_COMMAND) -> Iterable[str]:
+    """Join lines to as few commands, or payloads of one, as HAProxy can read."""
     batch: list[str] = []
     size = 0
     for line in lines:
@@ -97,7 +98,7 @@ class RouteMap:
         if not found:
             raise HaproxyError(answer.strip()[:200])
         try:
-            for batch in _batches(lines, MAX_COMMAND, "\n"):
+            for batch in batches(lines, "\n"):
                 await self._silent(f"add map @{found[1]} {self.path} <<\n{batch}\n")
             await self._silent(f"commit map @{found[1]} {self.path}")
         except HaproxyError:
@@ -113,7 +114,7 @@ class RouteMap:
             if value is not None and old.get(key, value) != value
         ]
         new = [f"{_check(k)} {_check(value)}" for k, value in values.items() if value is not None and k not in old]
-        for batch in _batches(gone + other, MAX_COMMAND, ";"):
+        for batch in batches(gone + other, ";"):
             await self._silent(batch)
-        for batch in _batches(new, MAX_COMMAND, "\n"):
+        for batch in batches(new, "\n"):
             await self._silent(f"add map {self.path} <<\n{batch}\n")

@@ -13,8 +13,10 @@ from aiohttp import web
 
 from campus_proxy.agent import Agent
 from campus_proxy.certificate import Keeper
+from campus_proxy.haproxy import HaproxyError
 from campus_proxy.kube import Api
 from campus_proxy.settings import Settings, from_env_or_exit
+from campus_proxy.use import COUNTERS
 
 AGENT = web.AppKey("agent", Agent)
 KEEPER = web.AppKey("keeper", Keeper)
@@ -55,6 +57,21 @@ async def live(request: web.Request) -> web.Response:
 async def routes(request: web.Request) -> web.Response:
     """The routing table, for staff."""
     return web.json_response({"ready": request.app[AGENT].ready, "routes": request.app[AGENT].overview()})
+
+
+async def students(request: web.Request) -> web.Response:
+    """What each student's server is asked for, the busiest first; `student` asks for one student's."""
+    query = request.query
+    by, top, student = query.get("by", "requests"), query.get("top", "20"), query.get("student")
+    if by not in COUNTERS.values() or not (top.isascii() and top.isdigit()):
+        text = f"by is one of {', '.join(COUNTERS.values())}, and top a number"
+        return web.json_response({"reason": text}, status=400)
+    try:
+        rows = await request.app[AGENT].uses(by)
+    except HaproxyError as error:
+        return web.json_response({"reason": f"HAProxy does not answer: {error}"}, status=503)
+    wanted = rows[: int(top)] if student is None else [row for row in rows if row["student"] == student]
+    return web.json_response({"students": wanted})
 
 
 def _metric(name: str, kind: str, text: str, values: Iterable[tuple[str, float]]) -> str:
@@ -129,6 +146,7 @@ def build_app(agent: Agent, keeper: Keeper | None = None) -> web.Application:
     app.router.add_get("/ready", ready)
     app.router.add_get("/live", live)
     app.router.add_get("/routes", routes)
+    app.router.add_get("/students", students)
     app.router.add_get("/metrics", metrics)
     return app
 

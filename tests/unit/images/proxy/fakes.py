@@ -28,6 +28,7 @@ def make_slice(
     routespec: str, ip: str = "10.0.0.1", port: int = 8888, pod: str = "pod-1", **extra: Any
 ) -> dict[str, Any]:
     """A slice as the hub writes it."""
+    user = routespec.strip("/").rpartition("/")[2]
     return {
         "metadata": {
             "name": slice_name(PREFIX, routespec),
@@ -35,7 +36,7 @@ def make_slice(
             "resourceVersion": "1",
             "creationTimestamp": "2026-01-01T00:00:00Z",
             "labels": {"endpointslice.kubernetes.io/managed-by": MANAGED_BY},
-            "annotations": {ROUTESPEC: json.dumps(routespec), DATA: json.dumps({"user": "x", "server_name": ""})},
+            "annotations": {ROUTESPEC: json.dumps(routespec), DATA: json.dumps({"user": user, "server_name": ""})},
             **extra,
         },
         "addressType": "IPv6" if ":" in ip else "IPv4",

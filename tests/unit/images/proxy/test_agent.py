@@ -88,6 +88,12 @@ class Replica:
             while await self.haproxy.route_map.owner() != self.agent.owner:
                 await asyncio.sleep(0.02)
 
+    async def uses(self, **query: str) -> list[dict[str, Any]]:
+        """What students' servers were asked for, as the agent tells staff."""
+        answer = await self.client.get("/students", params=query)
+        assert answer.status == 200
+        return list((await answer.json())["students"])
+
     def saved(self, routespec: str) -> bool:
         """Say whether the map on disk is this agent's and has a route."""
         text = self.haproxy.settings.route_map.read_text()
@@ -331,6 +337,36 @@ async def test_junk_slices_disturb_nobody(replica: Replica) -> None:
     table = await (await replica.client.get("/routes")).json()
     assert sorted(row["served"] for row in table["routes"]) == [False] * 5 + [True]
     assert [row["routespec"] for row in table["routes"] if row["served"]] == ["/user/ann/"]
+
+
+async def test_what_a_student_s_server_is_asked_for(replica: Replica) -> None:
+    for name in ("ann", "bob"):
+        await replica.acknowledge(await replica.student(name))
+    for path in ("/user/ann/", "/user/ann/lab", "/user/bob/"):
+        await replica.until(path, path.split("/")[2])
+    async with replica.session.ws_connect(f"{replica.haproxy.url}/user/ann/ws") as socket:
+        await socket.send_str("x")
+        await socket.receive()
+
+        (ann,) = await replica.uses(top="1")
+        assert (ann["student"], ann["server"], ann["routespec"]) == ("ann", "", "/user/ann/")
+        assert (ann["requests"], ann["open"], ann["failed"]) == (3, 1, 0)
+        assert ann["bytes_out"] > 0
+    assert [row["student"] for row in await replica.uses()] == ["ann", "bob"]
+    assert [row["requests"] for row in await replica.uses(student="bob")] == [1]
+    assert await replica.uses(student="carol") == []
+    assert (await replica.client.get("/students", params={"by": "name"})).status == 400
+
+
+async def test_who_comes_to_an_address_next_begins_at_nothing(replica: Replica) -> None:
+    obj = await replica.student("ann")
+    await replica.acknowledge(obj)
+    await replica.until("/user/ann/", "ann")
+    replica.api.delete(SLICES, obj["metadata"]["name"])
+    await replica.until("/user/ann/", "hub")
+    again = replica.api.put(SLICES, obj)
+    await replica.acknowledge(again)
+    assert [row["requests"] for row in await replica.uses()] == [0]
 
 
 async def test_a_part_that_fails_takes_no_route_along(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
