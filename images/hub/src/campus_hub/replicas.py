@@ -12,13 +12,19 @@ from prometheus_client import Counter
 from campus_hub.reflectors import SliceReflector
 from campus_hub.routes import Manifest
 
+WITHDRAWAL_SECONDS = 10.0
+"""Longest wait for a replica that is behind to be no longer Ready."""
+
 SILENT = Counter(
     "campus_hub_silent_replicas_total", "Times a proxy replica did not acknowledge a route in time", ["replica"]
 )
 
 
-def serving(slices: list[Manifest], port_name: str) -> dict[str, str]:
-    """Return name → base URL of each replica that may receive requests: Ready, or terminating and serving."""
+def serving(slices: list[Manifest], port_name: str, *, with_draining: bool = True) -> dict[str, str]:
+    """Return name → base URL of each replica that may receive requests: Ready, or terminating and serving.
+
+    with_draining: whether to count those that nobody new is sent to.
+    """
     found: dict[str, str] = {}
     for item in slices:
         port = next((port["port"] for port in item.get("ports") or [] if port.get("name") == port_name), None)
@@ -28,7 +34,9 @@ def serving(slices: list[Manifest], port_name: str) -> dict[str, str]:
             conditions = endpoint.get("conditions") or {}
             # An absent condition means true for ready and serving, false for terminating.
             ready = conditions.get("ready") is not False
-            draining = conditions.get("terminating") is True and conditions.get("serving") is not False
+            draining = (
+                with_draining and conditions.get("terminating") is True and conditions.get("serving") is not False
+            )
             if not (ready or draining) or not endpoint.get("addresses"):
                 continue
             address = endpoint["addresses"][0]
@@ -52,10 +60,15 @@ class Replicas:
         """Return name → base URL of the replicas that may receive requests now."""
         return serving(list(self.reflector.resources.values()), self.port_name)
 
+    def _taking_new(self) -> set[str]:
+        """Return the names of the replicas that new connections are sent to."""
+        return set(serving(list(self.reflector.resources.values()), self.port_name, with_draining=False))
+
     async def wait_until_applied(self, name: str, uid: str, resource_version: str, bound: float) -> list[str]:
         """Wait until every replica has exactly this version of a slice, at most bound seconds; return the silent ones.
 
-        Never raises for a replica. One that goes away is no longer waited for, one that comes is.
+        Never raises for a replica. One that goes away is no longer waited for, one that comes is. Where others have it,
+        waits up to WITHDRAWAL_SECONDS more until nobody new is sent to the silent ones.
         """
         deadline = asyncio.get_running_loop().time() + bound
         try:
@@ -71,10 +84,21 @@ class Replicas:
         if not answered:
             self.log.warning("No replica of the proxy is ready; %s will be read when one comes up", name)
         silent = sorted(replica for replica, applied in answered.items() if not applied)
+        if len(silent) < len(answered):
+            await self._withdrawn(silent)
         for replica in silent:
             SILENT.labels(replica=replica).inc()
             self.log.error("Replica %s did not acknowledge %s within %.1f s; going on without it", replica, name, bound)
         return silent
+
+    async def _withdrawn(self, silent: list[str]) -> None:
+        """Wait, for a bounded time, until nobody new is sent to the replicas that are behind the others.
+
+        They find that out among themselves; until then they would send the student of a new server to the hub.
+        """
+        deadline = asyncio.get_running_loop().time() + WITHDRAWAL_SECONDS
+        while self._taking_new() & set(silent) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.1)
 
     async def _ask(self, replica: str, query: dict[str, str], deadline: float) -> bool:
         """Ask one replica until it has the slice (true), it is gone (true), or the deadline has passed (false)."""

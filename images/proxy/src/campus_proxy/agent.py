@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from campus_proxy import state, use
 from campus_proxy.haproxy import HaproxyError, RouteMap
 from campus_proxy.kube import Api, Reflector
+from campus_proxy.peers import Peers, Resolver, resolve
 from campus_proxy.routes import BadRoute, host_address, selector
 from campus_proxy.settings import Settings
 from campus_proxy.sinks import PodSink, SliceSink, trim_pod
@@ -35,14 +35,6 @@ RESOLVE_SECONDS = 15.0
 FAILURE_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 SAVE_SECONDS = 0.2
-
-Resolver = Callable[[str], Awaitable[list[str]]]
-
-
-async def resolve(host: str) -> list[str]:
-    """The addresses of a host name, as the pod's resolver gives them. Raises OSError."""
-    infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(info[4][0]) for info in infos]
 
 
 @dataclass
@@ -66,6 +58,7 @@ class Agent:
     route_map: RouteMap
     settings: Settings
     api: Api
+    peers: Peers
     resolver: Resolver = resolve
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
     counters: Counters = field(default_factory=Counters)
@@ -82,13 +75,17 @@ class Agent:
     _unsaved: asyncio.Event = field(default_factory=asyncio.Event)
     _applied: asyncio.Event = field(default_factory=asyncio.Event)
     _map_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _missed: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    """What was asked for in vain though another replica has it, and since when."""
+    _comparing: set[asyncio.Task[None]] = field(default_factory=set)
     _to_save: Mapping[str, str] = field(default_factory=dict)
     _changed_at: float = 0.0
 
     @classmethod
     def build(cls, settings: Settings, api: Api) -> Agent:
         """An agent for the hub that the settings name."""
-        agent = cls(RouteMap(str(settings.socket), str(settings.route_map)), settings, api)
+        peers = Peers(settings.agent_service, settings.agent_port, settings.pod_ip)
+        agent = cls(RouteMap(str(settings.socket), str(settings.route_map)), settings, api, peers)
         agent.begin()
         return agent
 
@@ -112,6 +109,16 @@ class Agent:
     def ready(self) -> bool:
         """Whether HAProxy has the routes of a whole list."""
         return self.in_map is not None
+
+    @property
+    def behind(self) -> bool:
+        """Whether another replica has a route that this one still waits for.
+
+        A replica that cannot see the API server serves what it knows for as long as no other one knows more.
+        """
+        heard = min(self.slices.last_contact, self.pods.last_contact)
+        self._missed = {key: since for key, since in self._missed.items() if since > heard and self._missing(*key)}
+        return bool(self._missed)
 
     def touch(self) -> None:
         """Say that the table may have changed."""
@@ -153,6 +160,18 @@ class Agent:
                 await asyncio.wait_for(applied.wait(), left)
             except TimeoutError:
                 continue
+
+    def doubt(self, name: str, uid: str, resource_version: str) -> None:
+        """Find out in the background whether another replica has what was just waited for in vain."""
+        task = asyncio.create_task(self._compare(name, uid, resource_version))
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
+
+    async def _compare(self, name: str, uid: str, resource_version: str) -> None:
+        since = time.monotonic()
+        if await self.peers.have(name, uid, resource_version):
+            log.warning("another replica has %s, which does not come here; nobody new until it does", name)
+            self._missed[name, uid, resource_version] = since
 
     def _missing(self, name: str, uid: str, resource_version: str) -> str:
         if not self.ready:

@@ -36,13 +36,17 @@ async def acknowledge(request: web.Request) -> web.Response:
         text = "name, uid, resourceVersion and a timeout in seconds are needed"
         return web.json_response({"applied": False, "reason": text}, status=400)
     reason = await request.app[AGENT].wait_applied(name, uid, version, min(timeout, MAX_WAIT))
+    if reason and timeout:
+        request.app[AGENT].doubt(name, uid, version)
     answer = {"applied": not reason, "name": name, "uid": uid, "resourceVersion": version, "reason": reason}
     return web.json_response(answer, status=408 if reason else 200)
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Answer 200 once HAProxy has the routes of a whole list."""
+    """Answer 200 once HAProxy has the routes of a whole list, and while no other replica has more."""
     agent = request.app[AGENT]
+    if agent.behind:
+        return web.json_response({"ready": False, "reason": "another replica has newer routes"}, status=503)
     if agent.ready:
         return web.json_response({"ready": True, "routes": len(agent.in_map or {})})
     reason = "HAProxy does not have the routes yet" if agent.synced else "the routes are not listed yet"
@@ -89,6 +93,7 @@ def render_metrics(agent: Agent, now: float) -> str:
     silent = [(label, now - each.last_contact) for label, each in of_each if each.last_contact]
     parts = [
         _metric("ready", "gauge", "1 once HAProxy has the routes of a whole list.", [("", agent.ready)]),
+        _metric("behind", "gauge", "1 while another replica has routes that do not come here.", [("", agent.behind)]),
         _metric("routes", "gauge", "Routes in HAProxy's map.", [("", len(agent.in_map or {}))]),
         _metric("slices", "gauge", "EndpointSlices seen.", [("", len(table.versions))]),
         _metric(

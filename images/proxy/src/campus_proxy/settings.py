@@ -62,6 +62,7 @@ class Settings:
     https_port: int
     monitor_port: int
     agent_port: int
+    agent_service: str
 
     @property
     def socket(self) -> Path:
@@ -108,6 +109,7 @@ class Settings:
             https_port=_number(env, "CAMPUS_HTTPS_PORT", 8443, 1, 65535),
             monitor_port=_number(env, "CAMPUS_MONITOR_PORT", 8404, 1, 65535),
             agent_port=_number(env, "CAMPUS_AGENT_PORT", 8002, 1, 65535),
+            agent_service=env.get("CAMPUS_AGENT_SERVICE", "") or "proxy-agent",
         )
 
 

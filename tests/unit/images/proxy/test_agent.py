@@ -30,6 +30,7 @@ from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_proxy import agent as agent_module
 from campus_proxy.agent import Agent
 from campus_proxy.kube import Api, Reflector
+from campus_proxy.peers import Peers
 from campus_proxy.routes import slice_name
 from campus_proxy.server import build_app
 
@@ -87,6 +88,10 @@ class Replica:
         async with asyncio.timeout(30):
             while await self.haproxy.route_map.owner() != self.agent.owner:
                 await asyncio.sleep(0.02)
+
+    async def ready(self) -> int:
+        """The status with which the agent tells the kubelet whether somebody new may come."""
+        return (await self.client.get("/ready")).status
 
     async def uses(self, **query: str) -> list[dict[str, Any]]:
         """What students' servers were asked for, as the agent tells staff."""
@@ -337,6 +342,39 @@ async def test_junk_slices_disturb_nobody(replica: Replica) -> None:
     table = await (await replica.client.get("/routes")).json()
     assert sorted(row["served"] for row in table["routes"]) == [False] * 5 + [True]
     assert [row["routespec"] for row in table["routes"] if row["served"]] == ["/user/ann/"]
+
+
+async def test_a_replica_that_is_behind_another_takes_nobody_new_until_it_is_not(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def another_has_it(self: Peers, name: str, uid: str, resource_version: str) -> bool:
+        asked.append(name)
+        return name in known
+
+    monkeypatch.setattr(Peers, "have", another_has_it)
+    known: set[str] = set()
+    first = await replica.student("ann")
+    assert (await replica.acknowledge(first))[0] == 200
+
+    replica.api.mode = "hang"
+    late = replica.api.put(SLICES, first | {"metadata": first["metadata"]})
+    assert (await replica.acknowledge(late, 0.05))[0] == 408
+    await eventually(lambda: asked == [late["metadata"]["name"]])
+    # Nobody knows better, so it goes on with what it has: the API server may be away for all.
+    assert await replica.ready() == 200
+
+    known.add(late["metadata"]["name"])
+    assert (await replica.acknowledge(late, 0.05))[0] == 408
+    await eventually(lambda: replica.agent.behind)
+    assert await replica.ready() == 503
+    assert await replica.who("/user/ann/") == "ann"
+
+    replica.api.mode = "well"
+    replica.api.disconnect()
+    assert (await replica.acknowledge(late))[0] == 200
+    assert await replica.ready() == 200
 
 
 async def test_what_a_student_s_server_is_asked_for(replica: Replica) -> None:
