@@ -14,6 +14,7 @@ from kubespawner import KubeSpawner
 from prometheus_client import Counter
 from traitlets import Bool, Float, Unicode, default
 
+from campus_hub.lost import LostReplicas
 from campus_hub.reflectors import SliceReflector
 from campus_hub.replicas import Replicas
 from campus_hub.routes import (
@@ -79,6 +80,12 @@ class EndpointSliceProxy(Proxy):  # type: ignore[misc]
     def _default_agent_namespace(self) -> str:
         return str(self.namespace)
 
+    delete_lost_replicas = Bool(
+        True,
+        config=True,
+        help="Delete the pod of a replica from which nothing comes back while another answers: its node may be lost.",
+    )
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if getattr(self.app, "internal_ssl", False):
@@ -92,6 +99,7 @@ class EndpointSliceProxy(Proxy):  # type: ignore[misc]
         self._intentions: dict[str, object] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self._watching = False
 
     @property
     def replicas(self) -> Replicas:
@@ -174,6 +182,7 @@ class EndpointSliceProxy(Proxy):  # type: ignore[misc]
         server which servers run. Never raises: JupyterHub would not start. The routes are read anew, since those
         given may have waited in a queue.
         """
+        self._watch_replicas()
         async with self._checking:
             try:
                 found = await self.get_all_routes()
@@ -186,6 +195,13 @@ class EndpointSliceProxy(Proxy):  # type: ignore[misc]
                 self.log.exception("The routes could not be checked; trying again at the next check")
 
     # How it is done
+
+    def _watch_replicas(self) -> None:
+        """Begin to look for lost replicas, unless that was done."""
+        if self.delete_lost_replicas and not self._watching:
+            self._watching = True
+            lost = LostReplicas(self.replicas, lambda pod: self.store.delete_pod(pod, self.agent_namespace), self.log)
+            self._spawn_task(lost.watch())
 
     async def _running_unknown(self, routes: Mapping[str, Route], user_dict: Mapping[Any, Any]) -> set[str]:
         """Return the routes of running pods whose servers the hub does not hold ready or pending."""

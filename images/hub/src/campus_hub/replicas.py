@@ -60,9 +60,9 @@ class Replicas:
         """Return name → base URL of the replicas that may receive requests now."""
         return serving(list(self.reflector.resources.values()), self.port_name)
 
-    def _taking_new(self) -> set[str]:
-        """Return the names of the replicas that new connections are sent to."""
-        return set(serving(list(self.reflector.resources.values()), self.port_name, with_draining=False))
+    def taking_new(self) -> dict[str, str]:
+        """Return name → base URL of the replicas that new connections are sent to."""
+        return serving(list(self.reflector.resources.values()), self.port_name, with_draining=False)
 
     async def wait_until_applied(self, name: str, uid: str, resource_version: str, bound: float) -> list[str]:
         """Wait until every replica has exactly this version of a slice, at most bound seconds; return the silent ones.
@@ -97,7 +97,7 @@ class Replicas:
         They find that out among themselves; until then they would send the student of a new server to the hub.
         """
         deadline = asyncio.get_running_loop().time() + WITHDRAWAL_SECONDS
-        while self._taking_new() & set(silent) and asyncio.get_running_loop().time() < deadline:
+        while self.taking_new().keys() & set(silent) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.1)
 
     async def _ask(self, replica: str, query: dict[str, str], deadline: float) -> bool:

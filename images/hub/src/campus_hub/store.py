@@ -89,6 +89,16 @@ class RouteStore:
             if error.status != 404:
                 raise
 
+    async def delete_pod(self, name: str, namespace: str) -> None:
+        """Delete a pod, with the time that it wants to end in; none there is fine. Raises StoreError."""
+        held()
+        call = shared_client("CoreV1Api").delete_namespaced_pod
+        try:
+            await ask(call(name=name, namespace=namespace, _request_timeout=self.request_timeout))
+        except StoreError as error:
+            if error.status != 404:
+                raise
+
     async def read_pod(self, name: str, namespace: str = "") -> Manifest | None:
         """Return a pod as it is now, None if there is none. Raises StoreError."""
         return await read_pod(name, namespace or self.namespace, self.request_timeout)

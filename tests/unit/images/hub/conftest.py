@@ -388,5 +388,6 @@ async def proxy(api: FakeApi, hub: Hub) -> EndpointSliceProxy:
         route_timeout=600,
         silent_replica_timeout=600,
         request_timeout=60,
+        delete_lost_replicas=False,
         log=logging.getLogger("test"),
     )
