@@ -22,8 +22,8 @@ def frames() -> str:
     style = f"border: 1px solid #999; border-radius: 12px; width: {width}px; height: {height}px; margin: {GAP // 2}px"
     files = [PAGES / f"{name}.html" for name in ("hub_away", "server_away", "starting")]
     texts = [escape(file.read_text(encoding="utf-8")) for file in files]
-    body = "".join(f"<iframe style=\"{style}\" srcdoc=\"{text}\"></iframe>" for text in texts)
-    return f"<body style=\"margin: 0; display: flex\">{body}"
+    body = "".join(f'<iframe style="{style}" srcdoc="{text}"></iframe>' for text in texts)
+    return f'<body style="margin: 0; display: flex">{body}'
 
 
 def main() -> None:
