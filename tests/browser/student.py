@@ -132,12 +132,19 @@ class Student:
     def run(self, code: str) -> Locator:
         """Type code into the active cell, run it, and return the place where its output will be."""
         notebook = self.page.locator(".jp-NotebookPanel:visible")
-        cell = notebook.locator(".jp-Cell.jp-mod-active")
-        cell.locator(".cm-content").click()
-        self.page.keyboard.insert_text(code)
-        number = int(cell.get_attribute("data-windowed-list-index") or 0)
-        self.page.keyboard.press("Shift+Enter")
-        return notebook.locator(f'.jp-Cell[data-windowed-list-index="{number}"] .jp-OutputArea-output')
+        number = int(notebook.locator(".jp-Cell.jp-mod-active").get_attribute("data-windowed-list-index") or 0)
+        cell = notebook.locator(f'.jp-Cell[data-windowed-list-index="{number}"]')
+        self._type(cell.locator(".cm-content"), code)
+        cell.locator(".cm-content").press("Shift+Enter")
+        return cell.locator(".jp-OutputArea-output")
+
+    def _type(self, editor: Locator, code: str) -> None:
+        """Put code into a cell; a Lab that is still setting itself up may make the cell anew, and empty."""
+        end = time.monotonic() + LAB_SECONDS
+        while code.partition("\n")[0] not in (editor.text_content() or ""):
+            assert time.monotonic() < end, f"the cell took no code within {LAB_SECONDS:g} s"
+            editor.fill(code)
+            self.page.wait_for_timeout(POLL_MILLISECONDS)
 
     def save(self, name: str) -> None:
         """Save the open notebook under that name, as the dialog of the first save asks for it."""
