@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from aiohttp import ClientSession, CookieJar, web
+from aiohttp import ClientResponse, ClientSession, CookieJar, web
 from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
 from campus_hub import adoption
 from campus_hub.adoption import adopting, welcoming
+from campus_hub.database import honest, noticing
 from campus_hub.patience import patient
 from campus_hub.proxy import EndpointSliceProxy
 from campus_hub.spawner import CampusSpawner
@@ -142,6 +143,8 @@ async def campus(api: FakeApi, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(JupyterHub, "init_spawners", adopting(JupyterHub.init_spawners))
     monkeypatch.setattr(BaseHandler, "auth_to_user", welcoming(BaseHandler.auth_to_user))
     monkeypatch.setattr(User, "_wait_up", patient(User._wait_up))
+    monkeypatch.setattr(BaseHandler, "get_current_user", noticing(BaseHandler.get_current_user))
+    monkeypatch.setattr(BaseHandler, "prepare", honest(BaseHandler.prepare))
     # On a busy machine a test still finds everything adopted when the hub has started.
     monkeypatch.setattr(adoption, "PATIENCE", 60.0)
     student = web.Application()
@@ -168,6 +171,10 @@ class Visitor:
         form = {"username": name, "password": PASSWORD, "_xsrf": token}
         answer = await self._session.post(f"{self.url}/login", data=form, allow_redirects=False)
         return answer.status
+
+    async def open(self, page: str) -> ClientResponse:
+        """Look at one of the hub's pages."""
+        return await self._session.get(f"{self.url}/{page}", allow_redirects=False)
 
     async def open_server(self, client: str, redirect: str, secret: str) -> str:
         """Do what browser and server do when somebody logged in opens the server; returns who the server sees."""
