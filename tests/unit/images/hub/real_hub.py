@@ -25,7 +25,7 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.user import User
 from traitlets.config import Config
 
-from .conftest import NAMESPACE, FakeApi, serve
+from .conftest import NAMESPACE, FakeApi, Manifest, serve
 
 PASSWORD = "only-for-tests"
 DATABASE = "hub.sqlite"
@@ -157,6 +157,13 @@ async def campus(api: FakeApi, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         await runner.cleanup()
 
 
+@pytest.fixture
+async def ground(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Campus]:
+    """A campus without a hub."""
+    async with campus(api, tmp_path, monkeypatch) as found:
+        yield found
+
+
 class Visitor:
     """A browser that remembers cookies, at the hub's own address."""
 
@@ -224,3 +231,15 @@ def rows(app: Any, name: str, server: str = "") -> dict[str, Any]:
         "client": (client.identifier, client.redirect_uri, client.description, sorted(client.allowed_scopes)),
         "tokens": [(token.note, sorted(token.scopes), token.client_id, token.expires_at) for token in user.api_tokens],
     }
+
+
+def the_pod(api: FakeApi) -> Manifest:
+    """The one pod."""
+    (found,) = api.of("pods")
+    return found
+
+
+def active(app: Any, name: str, server: str = "") -> bool:
+    """Say whether the hub takes a server for running."""
+    user = orm.User.find(app.db, name)
+    return user is not None and bool(server in app.users[user].spawners and app.users[user].spawners[server].ready)

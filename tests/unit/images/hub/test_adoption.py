@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,21 +16,11 @@ from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 from jupyterhub.handlers.base import BaseHandler
 from sqlalchemy.exc import OperationalError
 
-from .conftest import FakeApi, Manifest
-from .real_hub import Campus, ask, campus, rows, visitor
+from . import real_hub
+from .conftest import FakeApi
+from .real_hub import Campus, active, ask, rows, the_pod, visitor
 
-
-@pytest.fixture
-async def ground(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Campus]:
-    """A campus without a hub."""
-    async with campus(api, tmp_path, monkeypatch) as found:
-        yield found
-
-
-def the_pod(api: FakeApi) -> Manifest:
-    """The one pod."""
-    (found,) = api.of("pods")
-    return found
+ground = real_hub.ground
 
 
 def token_of(api: FakeApi) -> str:
@@ -43,12 +31,6 @@ def token_of(api: FakeApi) -> str:
         if variable["name"] == "JUPYTERHUB_API_TOKEN"
     ]
     return str(token)
-
-
-def active(app: Any, name: str, server: str = "") -> bool:
-    """Say whether the hub takes a server for running."""
-    user = orm.User.find(app.db, name)
-    return user is not None and bool(server in app.users[user].spawners and app.users[user].spawners[server].ready)
 
 
 def said(ground: Campus) -> str:
@@ -225,29 +207,6 @@ async def test_a_hub_that_died_during_a_start_knows_the_server_when_it_runs(api:
         api.put("pods", the_pod(api), "MODIFIED")
         await eventually(lambda: active(app, "ann"), 60)
         assert rows(app, "ann") == before
-
-
-async def test_a_start_that_another_hub_did_not_finish_is_not_taken_for_a_server_that_runs(
-    api: FakeApi, ground: Campus
-) -> None:
-    async with ground.hub() as app:
-        await ground.spawn(app, "ann")
-        before = rows(app, "ann")
-        # What User.spawn has written before the pod has an address.
-        orm.User.find(app.db, "ann").orm_spawners[""].server.ip = "hub-1"
-        app.db.commit()
-    status = the_pod(api)["status"]
-    the_pod(api)["status"] = {"phase": "Pending"}
-
-    async with ground.hub() as app:
-        assert not active(app, "ann")
-        assert api.of("endpointslices") == []
-        the_pod(api)["status"] = status
-        api.put("pods", the_pod(api), "MODIFIED")
-        await eventually(lambda: active(app, "ann"), 60)
-        assert rows(app, "ann") == before
-        # Nobody else would lead the student there.
-        await eventually(lambda: api.of("endpointslices"), 60)
 
 
 async def test_without_the_api_server_the_hub_starts_and_adopts_later(

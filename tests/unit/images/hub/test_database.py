@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +11,11 @@ from jupyterhub import orm
 from jupyterhub.handlers.base import BaseHandler
 from sqlalchemy.exc import OperationalError
 
+from . import real_hub
 from .conftest import FakeApi
-from .real_hub import Campus, ask, campus, visitor
+from .real_hub import Campus, ask, visitor
 
-
-@pytest.fixture
-async def ground(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Campus]:
-    """A campus without a hub."""
-    async with campus(api, tmp_path, monkeypatch) as found:
-        yield found
+ground = real_hub.ground
 
 
 def away(*_arguments: Any, **_options: Any) -> Any:
