@@ -33,7 +33,7 @@ test: ## Everything that is tested, on a cluster of its own
 test-fast: setup-test ## Lint and unit tests, without a cluster
 	@$(PYTEST) -q --numprocesses 2 --dist loadfile tests/quality/test_lint.py tests/quality/test_repository.py tests/unit
 
-faults: setup-test ## Break one thing after the other while students work, and say what they notice; 40 minutes
+faults: setup-test ## Break one thing after the other while students work, and say what they notice; 75 minutes
 	@$(MOLECULE) destroy --scenario-name default
 	@$(MOLECULE) test --scenario-name faults
 

@@ -22,6 +22,11 @@ LABEL = "io.x-k8s.kind.cluster"
 # A client that gives up on a pod that hangs leaves an entry in the connection tracking of its node. kube-proxy would
 # keep it for an hour, and a new connection from the same port of that client would lead to the same pod, dead or not.
 KUBE_PROXY = {"kind": "KubeProxyConfiguration", "conntrack": {"tcpCloseWaitTimeout": "1m0s"}}
+# One control plane needs no election. A leader that cannot renew its Lease ends itself: after an outage of the API
+# server no pod would be scheduled until the kubelet's back-off is over. kind writes these arguments as the version of
+# kubeadm's configuration wants them, as long as the patch names no version.
+UNELECTED = {"extraArgs": {"leader-elect": "false"}}
+CONTROL_PLANE = {"kind": "ClusterConfiguration", "scheduler": UNELECTED, "controllerManager": UNELECTED}
 # Podman's containers may not raise limits that the machine itself forbids; kubelet then has to be told.
 KUBELET = {"kind": "KubeletConfiguration", "failCgroupV1": False, "cgroupDriver": "systemd"}
 
@@ -205,11 +210,10 @@ def patches(wanted: Wanted) -> list[Json]:
     kubelet = dict(KUBELET)
     if wanted.limited:
         kubelet["featureGates"] = {"KubeletInUserNamespace": True}
-    versions = dict(wanted.built)
-    if not versions:
-        return [kubelet, KUBE_PROXY]
-    etcd = {"local": {"imageTag": versions["etcd"]}}
-    cluster = {"kind": "ClusterConfiguration", "etcd": etcd, "dns": {"imageTag": versions["coredns"]}}
+    cluster: Json = dict(CONTROL_PLANE)
+    if versions := dict(wanted.built):
+        cluster["etcd"] = {"local": {"imageTag": versions["etcd"]}}
+        cluster["dns"] = {"imageTag": versions["coredns"]}
     return [cluster, kubelet, KUBE_PROXY]
 
 

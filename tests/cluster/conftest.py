@@ -8,29 +8,14 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.campus.jupyterhub.tests.browser.student import chromium
+from ansible_collections.campus.jupyterhub.tests.cluster import fixtures
 from ansible_collections.campus.jupyterhub.tests.cluster.support import SITE, Kube, Site, Student
 from playwright.sync_api import Browser
 
 collect_ignore_glob = [] if SITE in os.environ else ["test_*.py"]
 
 
-@pytest.fixture(scope="session")
-def site() -> Site:
-    """The hub under test."""
-    return Site.load()
-
-
-@pytest.fixture(scope="session")
-def kube(site: Site) -> Kube:
-    """The hub's Kubernetes."""
-    return Kube(site)
-
-
-@pytest.fixture(scope="session")
-def password(site: Site, kube: Kube) -> str:
-    """The students' shared password of the sample."""
-    login = site.facts["login"]
-    return kube.secret(login["secret"], login["key"])
+site, kube, password = fixtures.site, fixtures.kube, fixtures.password
 
 
 @pytest.fixture(scope="session")

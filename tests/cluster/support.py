@@ -36,9 +36,12 @@ REQUEST_SECONDS = 120.0
 PLAYBOOK_SECONDS = 1200.0
 POLL_SECONDS = 0.2
 STUDENTS = "app=jupyterhub,component=singleuser-server"
+ROUTES = "app=jupyterhub,component=route"
 USERNAME = "hub.jupyter.org/username"
+SERVER = "hub.jupyter.org/servername"
 HUB = "app=jupyterhub,component=hub"
 SERVING_HUB = f"{HUB},hub-active=true"
+POSTGRES = "app=postgres"
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -154,6 +157,12 @@ class Kube:
                 stderr=True,
             )
         )
+
+    def sql(self, query: str, database: str = "postgres") -> str:
+        """The answer of the PostgreSQL beside the hub."""
+        (pod,) = filter(ready, self.pods(POSTGRES))
+        psql = 'PGPASSWORD=$POSTGRES_PASSWORD /usr/lib/postgresql/15/bin/psql -h /tmp -U hub -Atc "$0" "$1"'
+        return self.run_in(pod, "sh", "-c", psql, query, database)
 
     def log_of(self, pod: str) -> str:
         """What a pod has written so far; empty before its container runs."""

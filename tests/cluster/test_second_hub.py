@@ -9,6 +9,8 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_clie
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
 from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     HUB,
+    ROUTES,
+    SERVER,
     SERVING_HUB,
     STUDENTS,
     USERNAME,
@@ -19,16 +21,6 @@ from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     wait_until,
 )
 from playwright.sync_api import Browser, expect
-
-SERVER = "hub.jupyter.org/servername"
-ROUTES = "component=route"
-
-
-def sql(kube: Kube, query: str) -> str:
-    """The answer of the second hub's database."""
-    (pod,) = kube.pods("app=postgres")
-    psql = 'PGPASSWORD=$POSTGRES_PASSWORD /usr/lib/postgresql/15/bin/psql -h /tmp -U hub -Atc "$0" postgres'
-    return kube.run_in(pod, "sh", "-c", psql, query)
 
 
 def serving(kube: Kube) -> set[str]:
@@ -53,7 +45,7 @@ def test_a_named_server_has_a_disk_of_its_own(eve: Student, course_kube: Kube) -
 
 
 def test_the_hub_keeps_its_students_in_postgresql(eve: Student, course_kube: Kube) -> None:
-    assert eve.name in sql(course_kube, "select name from users").split()
+    assert eve.name in course_kube.sql("select name from users").split()
     course_kube.replace_hub()
     wait_until("the hub answers", eve.reaches_hub, 30)
     # The token was kept as well, and so was the server, though the culler may have stopped it meanwhile.

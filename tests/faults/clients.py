@@ -85,6 +85,8 @@ class Desk:
         token: what the student shows; may be replaced at any time.
         expected: content of the student's file.
         listening: whether the websocket is open.
+        gone: whether the student is to go home, which may be said at any time.
+        working: whether the student has not gone home.
         sent: when the requests that are not answered yet were sent.
     """
 
@@ -93,6 +95,8 @@ class Desk:
         self.token = token
         self.expected = expected
         self.listening = False
+        self.gone = False
+        self.working = True
         self.sent: set[float] = set()
         self.records: list[Record] = []
         self._file = f"{url}/{home}/api/contents/{SENTINEL}?type=file&format=text"
@@ -106,17 +110,21 @@ class Desk:
         return {"Authorization": f"token {self.token}"}
 
     async def work(self) -> None:
-        """Ask and listen until cancelled."""
+        """Ask and listen until cancelled, or until the student goes home."""
         async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as kept:
-            group.create_task(self._listen())
+            listening = group.create_task(self._listen())
             pending: asyncio.Task[None] | None = None
             due = time.monotonic()
-            while True:
+            while not self.gone:
                 group.create_task(self._ask_anew())
                 if pending is None or pending.done():
                     pending = group.create_task(self._ask(kept, Kind.KEPT))
                 due = max(due + EVERY_SECONDS, time.monotonic())
                 await asyncio.sleep(due - time.monotonic())
+            if pending:
+                await pending
+            listening.cancel()
+        self.working = False
 
     async def _ask_anew(self) -> None:
         connector = aiohttp.TCPConnector(force_close=True)
@@ -220,11 +228,11 @@ class Clients(threading.Thread):
             self.broken = error
 
     async def _work(self) -> None:
-        tasks = [asyncio.create_task(desk.work()) for desk in self.desks.values()]
+        tasks = {asyncio.create_task(desk.work()) for desk in self.desks.values()}
         try:
             while not self._ended.is_set():
                 self._write()
-                done, _pending = await asyncio.wait(tasks, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+                done, tasks = await asyncio.wait(tasks, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
         finally:
@@ -243,10 +251,19 @@ class Clients(threading.Thread):
         self._ended.set()
         self.join(REQUEST_SECONDS)
 
+    def send_home(self, students: Iterable[str]) -> None:
+        """Tell students to end their work for good."""
+        for student in students:
+            self.desks[student].gone = True
+
+    def at_work(self) -> set[str]:
+        """Who has not ended; those who were sent home have, once their last request is answered."""
+        return {name for name, desk in self.desks.items() if desk.working}
+
     def answered(self, before: float) -> bool:
         """Whether every request that was sent before a time is answered or given up, and is in the log."""
         return all(not desk.records and min(desk.sent, default=before) >= before for desk in self.desks.values())
 
     def listening(self) -> bool:
-        """Whether every websocket is open."""
-        return all(desk.listening for desk in self.desks.values())
+        """Whether every websocket is open, of those who are still there."""
+        return all(desk.listening for desk in self.desks.values() if not desk.gone)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.campus.jupyterhub.tests.cluster.support import STUDENTS, USERNAME, wait_until
+from ansible_collections.campus.jupyterhub.tests.cluster.support import POSTGRES, STUDENTS, USERNAME, wait_until
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
+from ansible_collections.campus.jupyterhub.tests.faults.newcomer import Newcomer
 from ansible_collections.campus.jupyterhub.tests.faults.nodes import Node
 from ansible_collections.campus.jupyterhub.tests.faults.proxy_faults import RECONNECTS, WEBSOCKETS
 from ansible_collections.campus.jupyterhub.tests.faults.records import Limit, Measure
@@ -123,3 +124,50 @@ class NodeLost(Fault):
     def heal(self, world: World) -> None:
         if self._node:
             self._node.unpause()
+
+
+class WorkerRemoved(Fault):
+    """A worker is drained and removed for good; its own students went home before, their disks go with it.
+
+    The cluster is smaller afterwards, so this comes last.
+    """
+
+    name = "worker removed"
+    done = "node drained, deleted from Kubernetes and its container stopped for good; then a student starts a server"
+    limits = (
+        Limit(Measure.FAILED, 0),
+        *RECONNECTS,
+        Limit(Measure.SPAWN, 300, 30),
+        Limit(Measure.WRONG, 0),
+    )
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self._stranger: Newcomer | None = None
+
+    def inject(self, world: World) -> None:
+        (database,) = world.running(POSTGRES)
+        at_work = [
+            pod for pod in world.kube.pods(STUDENTS) if pod.metadata.annotations[USERNAME] in world.clients.desks
+        ]
+        name = next(
+            replica.spec.node_name for replica in world.replicas() if replica.spec.node_name != database.spec.node_name
+        )
+        self.excused = frozenset(pod.metadata.annotations[USERNAME] for pod in at_work if pod.spec.node_name == name)
+        assert len(self.excused) < len(at_work), "every student works on this node, so nothing can be seen"
+        world.clients.send_home(self.excused)
+        wait_until("its students went home", lambda: not self.excused & world.clients.at_work(), 60)
+        world.drain(name)
+        world.kube.core.delete_node(name)
+        world.node(name).stop()
+        wait_until("the rest is whole", world.is_whole, WHOLE_SECONDS)
+
+    def during(self, world: World) -> None:
+        # The disk of any other may be on the worker that is gone.
+        (self._stranger,) = world.newcomers("stranger")
+        self.measured[Measure.SPAWN] = self._stranger.start()
+        self.measured[Measure.WRONG] = self._stranger.wrong_answers()
+
+    def heal(self, world: World) -> None:
+        if self._stranger:
+            self._stranger.stop()

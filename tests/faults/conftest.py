@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.campus.jupyterhub.tests.cluster import fixtures
 from ansible_collections.campus.jupyterhub.tests.cluster.support import SITE, Kube, Site, Student, wait_until
 from ansible_collections.campus.jupyterhub.tests.faults.clients import SENTINEL, Clients, Desk, sentinel_of
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Runner
@@ -35,26 +36,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(line)
 
 
-@pytest.fixture(scope="session")
-def site() -> Site:
-    """The hub under test."""
-    return Site.load()
+site, kube = fixtures.site, fixtures.kube
+password, admin_password = fixtures.password, fixtures.admin_password
 
 
 @pytest.fixture(scope="session")
-def kube(site: Site) -> Kube:
-    """The hub's Kubernetes."""
-    return Kube(site)
-
-
-@pytest.fixture(scope="session")
-def log_in(site: Site, kube: Kube) -> LogIn:
+def log_in(site: Site, password: str, admin_password: str) -> LogIn:
     """Log somebody in, as a student or as the admin."""
-    login = site.facts["login"]
-    passwords = {key: kube.secret(login["secret"], login[key]) for key in ("key", "admin_key")}
 
     def as_somebody(name: str) -> Student:
-        return Student(site.url, name, passwords["admin_key" if name == ADMIN else "key"])
+        return Student(site.url, name, admin_password if name == ADMIN else password)
 
     return as_somebody
 

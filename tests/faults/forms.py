@@ -14,18 +14,24 @@ from ansible_collections.campus.jupyterhub.tests.faults.cluster_faults import (
     NamesGone,
     NodeLost,
     ReplicaKilledMeanwhile,
+    WorkerRemoved,
 )
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
 from ansible_collections.campus.jupyterhub.tests.faults.hub_faults import (
+    DatabaseKilled,
     DatabaseWiped,
+    HubDeletedBesideStandby,
     HubKilled,
+    HubKilledBesideStandby,
     HubKilledForNow,
     HubRestartedOften,
 )
 from ansible_collections.campus.jupyterhub.tests.faults.proxy_faults import (
     AllReplicasKilled,
+    ProxyScaled,
     ReplicaCutOff,
     ReplicaHangs,
+    ReplicaHangsForLong,
     ReplicaKilled,
     RollingUpdate,
     WorkerDrained,
@@ -53,7 +59,10 @@ def short() -> list[Fault]:
 
 
 def full() -> list[Fault]:
-    """About forty minutes; the hub is away for longer than the students' servers remember what it said."""
+    """More than an hour, on a hub with a standby and PostgreSQL.
+
+    Hub and database are away for longer than the students' servers remember what the hub said.
+    """
     return [
         Calm(30),
         HubKilled(480),
@@ -62,17 +71,38 @@ def full() -> list[Fault]:
         RollingUpdate(0),
         ReplicaKilled(20),
         ReplicaHangs(90, lingers=75),
+        *three_replicas(),
+        ReplicaHangsForLong(servers=50, at_once=10),
         RollingUpdate(0),
         ApiServerStopped(240),
         ReplicaKilledMeanwhile(60),
         NamesGone(120),
+        HubKilledBesideStandby(20),
+        HubDeletedBesideStandby(20),
         HubRestartedOften(20),
+        DatabaseKilled(480),
         ReplicaCutOff(60),
         WorkerDrained(),
         # Both replicas may be on one node now.
         RollingUpdate(0),
         NodeLost(120),
         DatabaseWiped(30),
+        WorkerRemoved(),
+    ]
+
+
+def three_replicas() -> list[Fault]:
+    """With three replicas: one and all of them killed, with a hub and without."""
+    return [
+        ProxyScaled(3),
+        RollingUpdate(0),
+        ReplicaKilled(20, "one of three replicas killed"),
+        AllReplicasKilled(20, "three of three replicas killed", hub=True),
+        RollingUpdate(0),
+        HubKilledForNow(20),
+        ReplicaKilled(30, "one of three replicas killed, hub down", hub=False),
+        AllReplicasKilled(40, "three of three replicas killed, hub down"),
+        ProxyScaled(2),
     ]
 
 

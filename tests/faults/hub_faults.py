@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     HUB,
     SERVING_HUB,
-    ready,
     wait_until,
 )
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
@@ -16,48 +16,50 @@ from ansible_collections.campus.jupyterhub.tests.faults.pulses import Pulses
 from ansible_collections.campus.jupyterhub.tests.faults.records import NOTHING, Limit, Measure
 from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, WHOLE_SECONDS, World
 
-DATABASE = "/srv/jupyterhub/jupyterhub.sqlite"
+DATABASE = "postgres"
 
 
-def restarts(pod: Any) -> int:
-    """How often the container of a hub's pod was started again."""
-    return sum(status.restart_count for status in pod.status.container_statuses or [])
-
-
-def hub_ready(world: World, after: int = 0) -> bool:
-    """Whether a hub serves and is ready, after so many restarts; an API server that is away cannot tell."""
+def serving(world: World) -> set[str]:
+    """The containers of hubs that serve and are ready; an API server that is away cannot tell."""
     try:
-        return any(ready(pod) and restarts(pod) >= after for pod in world.kube.pods(SERVING_HUB))
+        return containers(world.running(SERVING_HUB))
     except AWAY:
-        return False
+        return set()
 
 
-def scale(world: World, replicas: int) -> None:
-    """Ask for that many hubs."""
-    world.kube.apps.patch_namespaced_deployment_scale("hub", world.namespace, {"spec": {"replicas": replicas}})
+def containers(pods: Iterable[Any]) -> set[str]:
+    """The ids of the pods' containers, which are other ones after each start."""
+    return {status.container_id for pod in pods for status in pod.status.container_statuses or []}
+
+
+def answers_again(world: World, other_than: set[str]) -> float:
+    """Wait until another container serves as the hub and answers; returns after how many seconds it did."""
+    began = time.monotonic()
+    wait_until("the hub is back", lambda: serving(world) - other_than, WHOLE_SECONDS)
+    wait_until("the hub answers", world.newcomer.reaches_hub, WHOLE_SECONDS)
+    return time.monotonic() - began
 
 
 class HubKilled(Fault):
-    """The hub is killed and does not come back for a while."""
+    """The hub is killed, its standby with it, and does not come back for a while."""
 
     name = "hub killed"
     limits: tuple[Limit, ...] = (*NOTHING, Limit(Measure.BACK, 180, 30))
 
     def __init__(self, keep: float) -> None:
         super().__init__(keep)
-        self.done = f"kill -9 of the hub, kept down {keep:g} s"
+        self.done = f"kill -9 of the hub and its standby, if it has one, kept down {keep:g} s"
 
     def inject(self, world: World) -> None:
-        world.hub().signal("SIGKILL")
-        scale(world, 0)
+        for hub in world.every_hub():
+            hub.signal("SIGKILL")
+        world.scale("hub", 0)
 
     def heal(self, world: World) -> None:
-        scale(world, 1)
+        world.scale("hub", world.hubs)
 
     def after(self, world: World) -> None:
-        began = time.monotonic()
-        wait_until("the hub is back", lambda: hub_ready(world), WHOLE_SECONDS)
-        self.measured[Measure.BACK] = time.monotonic() - began
+        self.measured[Measure.BACK] = answers_again(world, other_than=set())
 
 
 class HubKilledForNow(HubKilled):
@@ -65,6 +67,43 @@ class HubKilledForNow(HubKilled):
 
     limits = NOTHING
     stays = True
+
+
+class StandbyTakesOver(Fault):
+    """The hub ends without a word while a standby waits."""
+
+    limits = (*NOTHING, Limit(Measure.BACK, 60, 10))
+
+    def inject(self, world: World) -> None:
+        wait_until("a hub and its standby", lambda: len(world.running(HUB)) == world.hubs >= 2, WHOLE_SECONDS)
+        before = serving(world)
+        self.end(world)
+        self.measured[Measure.BACK] = answers_again(world, before)
+
+    def end(self, world: World) -> None:
+        """End the hub that serves."""
+        raise NotImplementedError
+
+
+class HubKilledBesideStandby(StandbyTakesOver):
+    """Its process ends; the kubelet starts it again."""
+
+    name = "hub killed, its standby waits"
+    done = "kill -9 of the hub that serves"
+
+    def end(self, world: World) -> None:
+        world.hub().signal("SIGKILL")
+
+
+class HubDeletedBesideStandby(StandbyTakesOver):
+    """Its pod is deleted without time to say so."""
+
+    name = "hub deleted, its standby waits"
+    done = "the pod of the hub that serves deleted, with a grace of 0 s"
+
+    def end(self, world: World) -> None:
+        for pod in world.running(SERVING_HUB):
+            world.kube.core.delete_namespaced_pod(pod.metadata.name, world.namespace, grace_period_seconds=0)
 
 
 class HubRestartedOften(Fault):
@@ -75,7 +114,7 @@ class HubRestartedOften(Fault):
     def __init__(self, times: int) -> None:
         super().__init__(0)
         self.times = times
-        self.done = f"the hub's pod deleted {times} times, API server stopped for 2 of every 3 s"
+        self.done = f"the hub deleted with its standby {times} times, API server stopped for 2 of every 3 s"
         self._pulses: Pulses | None = None
 
     def inject(self, world: World) -> None:
@@ -87,25 +126,28 @@ class HubRestartedOften(Fault):
             self._restart(world)
 
     def _restart(self, world: World) -> None:
-        uid = wait_until("a hub's pod runs", lambda: self._running(world, ""), WHOLE_SECONDS)
-        wait_until("the hub's pod is deleted", lambda: self._delete(world, uid), WHOLE_SECONDS)
-        wait_until("another hub's pod runs", lambda: self._running(world, uid), WHOLE_SECONDS)
+        old = wait_until("a hub's pod runs", lambda: self._running(world), WHOLE_SECONDS)
+        wait_until("the hubs' pods are deleted", lambda: self._delete(world, old), WHOLE_SECONDS)
+        wait_until("another hub's pod runs", lambda: self._running(world) - old, WHOLE_SECONDS)
 
     @staticmethod
-    def _running(world: World, other_than: str) -> str:
-        """The uid of a hub's pod that runs, ready or not; empty without one."""
+    def _running(world: World) -> set[str]:
+        """The uids of hubs' pods that run, ready or not."""
         try:
             pods = world.kube.pods(HUB)
         except AWAY:
-            return ""
-        running = [pod for pod in pods if pod.status.phase == "Running" and not pod.metadata.deletion_timestamp]
-        return next((str(pod.metadata.uid) for pod in running if pod.metadata.uid != other_than), "")
+            return set()
+        return {
+            str(pod.metadata.uid)
+            for pod in pods
+            if pod.status.phase == "Running" and not pod.metadata.deletion_timestamp
+        }
 
     @staticmethod
-    def _delete(world: World, uid: str) -> bool:
+    def _delete(world: World, uids: set[str]) -> bool:
         try:
             for pod in world.kube.pods(HUB):
-                if pod.metadata.uid == uid:
+                if pod.metadata.uid in uids:
                     world.kube.core.delete_namespaced_pod(pod.metadata.name, world.namespace, grace_period_seconds=0)
         except AWAY:
             return False
@@ -116,24 +158,47 @@ class HubRestartedOften(Fault):
             self._pulses.stop()
 
 
+class DatabaseKilled(Fault):
+    """The hub's database is killed and does not come back for a while; the hub has to wait for it."""
+
+    name = "hub database killed"
+    limits = (*NOTHING, Limit(Measure.BACK, 180, 30), Limit(Measure.SPAWN, 300, 30), Limit(Measure.WRONG, 0))
+
+    def __init__(self, keep: float) -> None:
+        super().__init__(keep)
+        self.done = f"kill -9 of PostgreSQL, kept down {keep:g} s; then it comes back and a student starts a server"
+
+    def inject(self, world: World) -> None:
+        world.database().signal("SIGKILL")
+        world.scale(DATABASE, 0)
+
+    def heal(self, world: World) -> None:
+        world.scale(DATABASE, 1)
+
+    def after(self, world: World) -> None:
+        began = time.monotonic()
+        wait_until("the hub answers from its database", world.newcomer.is_known, WHOLE_SECONDS)
+        self.measured[Measure.BACK] = time.monotonic() - began
+        self.measured[Measure.SPAWN] = world.newcomer.start()
+        self.measured[Measure.WRONG] = world.newcomer.wrong_answers()
+        world.newcomer.stop()
+
+
 class DatabaseWiped(Fault):
     """The hub's database is gone, and the hub begins with an empty one."""
 
     name = "hub database wiped"
-    done = "the sqlite file removed, kill -9 of the hub"
+    done = "the database dropped in PostgreSQL and made anew, kill -9 of the hub and its standby"
     logins = True
     limits = (*NOTHING, Limit(Measure.BACK, 180, 30))
 
     def inject(self, world: World) -> None:
-        (pod,) = world.kube.pods(HUB)
-        before = restarts(pod)
-        hub = world.hub()
-        world.kube.run_in(pod, "rm", "-f", DATABASE)
-        hub.signal("SIGKILL")
-        began = time.monotonic()
-        wait_until("the hub is back", lambda: hub_ready(world, after=before + 1), WHOLE_SECONDS)
-        self.measured[Measure.BACK] = time.monotonic() - began
+        hubs, before = world.every_hub(), containers(world.running(HUB))
+        for query in ("drop database postgres with (force)", "create database postgres"):
+            world.kube.sql(query, "template1")
+        for hub in hubs:
+            hub.signal("SIGKILL")
+        self.measured[Measure.BACK] = answers_again(world, before)
 
     def after(self, world: World) -> None:
-        wait_until("the hub answers", world.newcomer.student.reaches_hub, WHOLE_SECONDS)
         world.log_in_again()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
@@ -25,7 +25,21 @@ class Newcomer:
     """
 
     student: Student
-    _asked: bool = field(default=False, init=False)
+
+    def reaches_hub(self) -> bool:
+        """Whether the hub answers at all."""
+        return self._hears("hub/health")
+
+    def is_known(self) -> bool:
+        """Whether the hub answers with what its database has of the student."""
+        return self._hears(f"hub/api/users/{self.student.name}")
+
+    def _hears(self, path: str) -> bool:
+        try:
+            self._client().ask("GET", path)
+        except Refused:
+            return False
+        return True
 
     def start(self) -> float:
         """Start the server; returns after how many seconds the hub said that it is ready."""

@@ -68,6 +68,10 @@ class Node:
         if "paused" in self._run("inspect", "--format", "{{.State.Status}}", self.name):
             self._run("unpause", self.name)
 
+    def stop(self) -> None:
+        """End every process of the node for good."""
+        self._run("stop", "--time", "5", self.name)
+
     def _run(self, *words: str) -> str:
         run = subprocess.run(
             [self.runtime.name, *words],

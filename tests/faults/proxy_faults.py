@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.tests.cluster.support import ready, wait_until
 from ansible_collections.campus.jupyterhub.tests.faults.fault import QUIET_SECONDS, Fault
+from ansible_collections.campus.jupyterhub.tests.faults.hold import Hold
+from ansible_collections.campus.jupyterhub.tests.faults.newcomer import Newcomer
 from ansible_collections.campus.jupyterhub.tests.faults.nodes import Task
 from ansible_collections.campus.jupyterhub.tests.faults.records import Limit, Measure
 from ansible_collections.campus.jupyterhub.tests.faults.world import PROXY, WHOLE_SECONDS, World
 
 WEBSOCKETS = 3
-"""One for each student at work."""
-"""How many websockets there are to drop."""
+"""How many websockets there are to drop: one for each student at work."""
 
 RECONNECTS = (Limit(Measure.DROPPED, 2 * WEBSOCKETS, WEBSOCKETS), Limit(Measure.RECONNECT, 20, 2))
 """Websockets through a replica that dies end with it, and are opened again over another; at most twice each."""
@@ -23,24 +25,32 @@ RECONNECTS = (Limit(Measure.DROPPED, 2 * WEBSOCKETS, WEBSOCKETS), Limit(Measure.
 class ReplicaKilled(Fault):
     """One replica's HAProxy is killed; the kubelet starts it again."""
 
-    name = "one replica killed"
-    done = "kill -9 of one HAProxy"
     limits = (Limit(Measure.OUTAGE, 20, 3), Limit(Measure.SHARE, None, 0.5), *RECONNECTS)
+
+    def __init__(self, keep: float, name: str = "one replica killed", hub: bool = True) -> None:
+        super().__init__(keep)
+        self.name = name
+        self.done = "kill -9 of one HAProxy" if hub else "kill -9 of one HAProxy, still no hub"
+        # The hub comes back after the fault that ends.
+        self.stays = not hub
 
     def inject(self, world: World) -> None:
         world.haproxy(world.busiest()).signal("SIGKILL")
 
 
 class AllReplicasKilled(Fault):
-    """Every HAProxy is killed at once, while there is no hub to tell them their routes."""
+    """Every HAProxy is killed at once; without a hub there is nobody to tell them their routes."""
 
-    name = "all replicas killed, hub down"
-    done = "kill -9 of every HAProxy, still no hub"
     limits = (
         Limit(Measure.OUTAGE, 45, 15),
         Limit(Measure.DROPPED, 2 * WEBSOCKETS, WEBSOCKETS),
         Limit(Measure.RECONNECT, 45, 15),
     )
+
+    def __init__(self, keep: float, name: str = "all replicas killed, hub down", hub: bool = False) -> None:
+        super().__init__(keep)
+        self.name = name
+        self.done = "kill -9 of every HAProxy" if hub else "kill -9 of every HAProxy, still no hub"
 
     def inject(self, world: World) -> None:
         tasks = [world.haproxy(replica) for replica in world.replicas()]
@@ -80,6 +90,90 @@ class ReplicaHangs(Fault):
             # By then its liveness probe may have ended it.
             self._stopped.resume()
         world.newcomer.stop()
+
+
+class ReplicaHangsForLong(Fault):
+    """One HAProxy is stopped whenever it runs, while many students start servers."""
+
+    limits = (
+        Limit(Measure.SHARE, 0.5, 0.1),
+        Limit(Measure.DROPPED, 4 * WEBSOCKETS, WEBSOCKETS),
+        Limit(Measure.RECONNECT, 20, 2),
+        Limit(Measure.SPAWN, 300, 60),
+        Limit(Measure.UNSTARTED, 0),
+        Limit(Measure.WRONG, 0),
+    )
+
+    def __init__(self, servers: int, at_once: int) -> None:
+        super().__init__(0)
+        self.servers, self.at_once = servers, at_once
+        self.name = f"one replica hangs, {servers} servers start"
+        self.done = (
+            f"SIGSTOP of one HAProxy, and again after each restart, until {at_once} students have started "
+            f"{servers} servers in turns"
+        )
+        self._hold: Hold | None = None
+        self._students: list[Newcomer] = []
+
+    def inject(self, world: World) -> None:
+        self._students = world.newcomers(*(f"newcomer-{number}" for number in range(self.at_once)))
+        self._hold = Hold(world, world.busiest())
+        self._hold.start()
+
+    def during(self, world: World) -> None:
+        starts, wrong = [], 0
+        with ThreadPoolExecutor(self.at_once) as pool:
+            for _unused in range(self.servers // self.at_once):
+                turns = list(pool.map(take_a_turn, self._students))
+                starts += [turn.seconds for turn in turns if turn.seconds]
+                wrong += sum(turn.wrong for turn in turns)
+        self.measured[Measure.SPAWN] = max(starts, default=0.0)
+        self.measured[Measure.UNSTARTED] = self.servers - len(starts)
+        self.measured[Measure.WRONG] = wrong
+
+    def heal(self, world: World) -> None:
+        if self._hold:
+            self._hold.end()
+        for student in self._students:
+            student.stop()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One start and stop. seconds: until the server was ready, 0 if it never was. wrong: wrong answers about it."""
+
+    seconds: float
+    wrong: int
+
+
+def take_a_turn(student: Newcomer) -> Turn:
+    """Start a server, look at it, and stop it."""
+    try:
+        seconds, wrong = student.start(), student.wrong_answers()
+        student.stop()
+    except AssertionError:
+        return Turn(0, 0)
+    return Turn(seconds, wrong)
+
+
+class ProxyScaled(Fault):
+    """No fault: the faults that follow are done to another number of replicas."""
+
+    limits = (Limit(Measure.FAILED, 0), *RECONNECTS)
+
+    def __init__(self, replicas: int) -> None:
+        super().__init__(0)
+        self.replicas = replicas
+        self.name = f"proxy scaled to {replicas} replicas"
+        self.done = "kubectl scale, until all are ready and none is left over"
+
+    def inject(self, world: World) -> None:
+        world.scale("proxy", self.replicas)
+        wait_until(
+            f"{self.replicas} replicas",
+            lambda: len(uids(world)) == self.replicas and all(map(ready, world.replicas())),
+            WHOLE_SECONDS,
+        )
 
 
 class RollingUpdate(Fault):

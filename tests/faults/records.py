@@ -86,6 +86,7 @@ class Measure(StrEnum):
     SILENCE = "s of silence"
     LOST = "lost kernel messages"
     SPAWN = "s to start a server"
+    UNSTARTED = "servers that did not start"
     WRONG = "wrong answers about it"
     BACK = "s until the hub is back"
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._build_runtime import find_runtime
 from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_client import Refused
 from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     HUB,
+    POSTGRES,
+    ROUTES,
+    SERVER,
+    SERVING_HUB,
     STUDENTS,
     USERNAME,
     Kube,
@@ -29,11 +34,9 @@ from urllib3.exceptions import HTTPError
 
 APP = "app=jupyterhub"
 PROXY = "app=jupyterhub,component=proxy"
-ROUTES = "app=jupyterhub,component=route"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NEWCOMER = "newcomer"
 ADMIN = "admin"
-SERVER = "hub.jupyter.org/servername"
 DATA = "campus.jupyterhub/data"
 WHOLE_SECONDS = 300.0
 AWAY = (ApiException, HTTPError, OSError)
@@ -49,6 +52,7 @@ class World:
         clients: the students at work.
         control_plane: the node of the API server.
         newcomer: a student without a server, who starts one while something is broken.
+        hubs: how many hubs there should be, the standby among them.
     """
 
     def __init__(self, site: Site, kube: Kube, clients: Clients, log_in: Callable[[str], Student]) -> None:
@@ -61,6 +65,7 @@ class World:
         self.control_plane = ControlPlane(self.node(name))
         self._replicas: list[Any] = []
         self.newcomer = Newcomer(log_in(NEWCOMER))
+        self.hubs: int = kube.apps.read_namespaced_deployment("hub", self.namespace).spec.replicas
         self._admin = log_in(ADMIN)
 
     def log_in_again(self) -> None:
@@ -69,6 +74,10 @@ class World:
         self._admin = self._log_in(ADMIN)
         for desk in self.clients.desks.values():
             desk.token = self._log_in(desk.name).token
+
+    def newcomers(self, *names: str) -> list[Newcomer]:
+        """More students without a server."""
+        return [Newcomer(self._log_in(name)) for name in names]
 
     def node(self, name: str) -> Node:
         """A node by its name."""
@@ -97,11 +106,26 @@ class World:
         return self._task(replica, "agent")
 
     def hub(self) -> Task:
-        """The hub's process."""
-        (pod,) = wait_until("the hub's pod runs", lambda: self._running(HUB), WHOLE_SECONDS)
+        """The process of the hub that serves."""
+        (pod,) = wait_until("a hub serves", lambda: self.running(SERVING_HUB), WHOLE_SECONDS)
         return self._task(pod, "hub")
 
-    def _running(self, selector: str) -> list[Any]:
+    def every_hub(self) -> list[Task]:
+        """The processes of the hub and its standby."""
+        pods = wait_until("every hub runs", self._hubs, WHOLE_SECONDS)
+        return [self._task(pod, "hub") for pod in pods]
+
+    def _hubs(self) -> list[Any]:
+        found = self.running(HUB)
+        return found if len(found) == self.hubs else []
+
+    def database(self) -> Task:
+        """The process of PostgreSQL."""
+        (pod,) = wait_until("PostgreSQL runs", lambda: self.running(POSTGRES), WHOLE_SECONDS)
+        return self._task(pod, "postgres")
+
+    def running(self, selector: str) -> list[Any]:
+        """The pods that run and are ready."""
         return [pod for pod in self.kube.pods(selector) if pod.status.phase == "Running" and ready(pod)]
 
     def _task(self, pod: Any, container: str) -> Task:
@@ -109,6 +133,10 @@ class World:
         task = wait_until(f"{container} runs", lambda: node.task(pod.metadata.uid, container), 60)
         assert task is not None
         return task
+
+    def scale(self, deployment: str, replicas: int) -> None:
+        """Ask for that many pods."""
+        self.kube.apps.patch_namespaced_deployment_scale(deployment, self.namespace, {"spec": {"replicas": replicas}})
 
     def evict(self, pod: Any) -> None:
         """Ask the API server to evict a pod, as a drain does, until the disruption budget lets it go."""
@@ -118,11 +146,26 @@ class World:
         def evicted() -> bool:
             try:
                 self.kube.core.create_namespaced_pod_eviction(pod.metadata.name, pod.metadata.namespace, body)
+            except ApiException as error:
+                return bool(error.status == HTTPStatus.NOT_FOUND)
             except AWAY:
                 return False
             return True
 
         wait_until(f"{pod.metadata.name} may be evicted", evicted, WHOLE_SECONDS)
+
+    def drain(self, name: str) -> None:
+        """Cordon a node and evict every pod that a node's own DaemonSets do not keep there."""
+        self.kube.core.patch_node(name, {"spec": {"unschedulable": True}})
+        for pod in self._movable(name):
+            self.evict(pod)
+        wait_until(f"{name} is empty", lambda: not self._movable(name), WHOLE_SECONDS)
+
+    def _movable(self, name: str) -> list[Any]:
+        found = self.kube.core.list_pod_for_all_namespaces(field_selector=f"spec.nodeName={name}").items
+        return [
+            pod for pod in found if not any(owner.kind == "DaemonSet" for owner in pod.metadata.owner_references or [])
+        ]
 
     # Whole again?
 

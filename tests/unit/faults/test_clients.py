@@ -127,6 +127,46 @@ async def test_a_client_asks_listens_and_comes_back(tmp_path: Path) -> None:
     assert sum(record.lost for record in found) == 3
 
 
+async def test_who_goes_home_leaves_no_request_behind_and_the_others_go_on(tmp_path: Path) -> None:
+    site, app = Site(), web.Application()
+    app.router.add_get("/user/{name}/api/contents/{file}", site.file)
+    app.router.add_get("/kernel", site.kernel)
+    running = web.AppRunner(app)
+    await running.setup()
+    listener = web.TCPSite(running, "127.0.0.1", 0)
+    await listener.start()
+    (port,) = [address[1] for address in running.addresses]
+    log = tmp_path / "log"
+    log.write_text("")
+    url = f"http://127.0.0.1:{port}"
+    desks = [
+        Desk(url, name, token="t", home=f"user/{name}", channels="kernel", expected=OWN) for name in ("ann", "ben")
+    ]
+    clients = Clients(desks, log)
+    clients.start()
+
+    def asked(name: str) -> int:
+        return sum(record.student == name and record.is_request for record in records.read(log))
+
+    try:
+        await asyncio.to_thread(wait_until, "both listen", clients.listening, 30)
+        assert clients.at_work() == {"ann", "ben"}
+        clients.send_home(["ben"])
+        await asyncio.to_thread(wait_until, "one is gone", lambda: clients.at_work() == {"ann"}, 30)
+        await asyncio.to_thread(wait_until, "all is written", lambda: clients.answered(time.time()), 30)
+        before, others = asked("ben"), asked("ann")
+        await asyncio.to_thread(wait_until, "the other goes on", lambda: asked("ann") >= others + 4, 30)
+        assert asked("ben") == before
+        assert not desks[1].sent
+        # Only those who are there have to listen.
+        assert clients.listening()
+        assert clients.broken is None
+    finally:
+        await asyncio.to_thread(clients.stop)
+        await running.cleanup()
+    assert all(record.status == 200 for record in records.read(log) if record.is_request and record.student == "ben")
+
+
 async def test_a_client_without_a_server_says_so(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("")

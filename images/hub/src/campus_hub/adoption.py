@@ -21,7 +21,7 @@ from jupyterhub.utils import compare_token, maybe_future, url_escape_path, url_p
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 
-from campus_hub import activity
+from campus_hub import activity, state
 from campus_hub.servers import Server, home_volume, look
 from campus_hub.spawner import CampusSpawner
 from campus_hub.state import Pod
@@ -65,6 +65,8 @@ class Adoption:
                 if self._left is not None:
                     pods = [pod for pod in pods if pod["metadata"]["uid"] in self._left]
                 servers, starting = self._look(pods)
+                if not self.late:
+                    self._forget([pod for pod in pods if pod["metadata"]["uid"] in starting])
                 unknown = self._unknown(servers)
                 self._left = starting | {server.pod["metadata"]["uid"] for server in unknown}
                 for server in unknown:
@@ -117,6 +119,25 @@ class Adoption:
 
     def _look(self, pods: list[Pod]) -> tuple[list[Server], set[str]]:
         return look(pods, self._guide.component_label, home_volume(self._guide.volumes))
+
+    def _forget(self, pods: Iterable[Pod]) -> None:
+        """Let the database forget starts that another hub began and did not finish. Raises SQLAlchemyError.
+
+        It holds them as running, at an address that was never theirs. They are registered when they run; a student who
+        asks for the server before that takes over its pod.
+        """
+        db = self.app.db
+        for pod in pods:
+            annotations = pod["metadata"].get("annotations") or {}
+            user, name = annotations.get(state.USER, ""), annotations.get(state.SERVER, "")
+            orm_user = orm.User.find(db, user)
+            orm_spawner = orm_user and orm_user.orm_spawners.get(name)
+            if orm_spawner and orm_spawner.server and state.belongs_to(pod, self._guide.component_label, user, name):
+                self.log.warning(
+                    "Pod %s of %s was begun by another hub and still starts", pod["metadata"]["name"], user
+                )
+                orm_spawner.server = None
+        db.commit()
 
     def _unknown(self, servers: list[Server]) -> list[Server]:
         """Return the servers of which the database does not hold this very start. Raises SQLAlchemyError."""

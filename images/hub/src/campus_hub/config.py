@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from campus_hub import adoption, health, patience
+from campus_hub import adoption, database, health, patience
 
 CONFIG_DIR = "/etc/campus"
 SHARED_PASSWORD = ("shared-password", "SharedPasswordAuthenticator")
@@ -190,6 +190,7 @@ def build(
     hub["services"] = [*hub.get("services", []), *services(settings.services, secrets)]
     hub["load_roles"] = [*hub.get("load_roles", []), *settings.roles]
     hub["extra_handlers"] = [*hub.get("extra_handlers", []), *health.HANDLERS]
+    hub.setdefault("db_kwargs", database.connection(str(hub["db_url"])))
     # JupyterHub copies a sqlite file before it changes it; of another database the operator has a dump.
     hub.setdefault("upgrade_db", str(hub["db_url"]).startswith("sqlite"))
     return config
@@ -215,6 +216,7 @@ def configure(c: Any) -> None:
     settings = read_settings(path.read_text() if path.exists() else "")
     patience.install()
     adoption.install()
+    database.install()
     for section, traits in build(settings, read_secrets(secret_folder), defaults(settings)).items():
         for trait, value in traits.items():
             c[section][trait] = value

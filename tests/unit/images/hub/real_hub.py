@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from aiohttp import ClientSession, CookieJar, web
+from aiohttp import ClientResponse, ClientSession, CookieJar, web
 from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
 from campus_hub import adoption
 from campus_hub.adoption import adopting, welcoming
+from campus_hub.database import honest, noticing
 from campus_hub.patience import patient
 from campus_hub.proxy import EndpointSliceProxy
 from campus_hub.spawner import CampusSpawner
@@ -24,7 +25,7 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.user import User
 from traitlets.config import Config
 
-from .conftest import NAMESPACE, FakeApi, serve
+from .conftest import NAMESPACE, FakeApi, Manifest, serve
 
 PASSWORD = "only-for-tests"
 DATABASE = "hub.sqlite"
@@ -142,6 +143,8 @@ async def campus(api: FakeApi, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(JupyterHub, "init_spawners", adopting(JupyterHub.init_spawners))
     monkeypatch.setattr(BaseHandler, "auth_to_user", welcoming(BaseHandler.auth_to_user))
     monkeypatch.setattr(User, "_wait_up", patient(User._wait_up))
+    monkeypatch.setattr(BaseHandler, "get_current_user", noticing(BaseHandler.get_current_user))
+    monkeypatch.setattr(BaseHandler, "prepare", honest(BaseHandler.prepare))
     # On a busy machine a test still finds everything adopted when the hub has started.
     monkeypatch.setattr(adoption, "PATIENCE", 60.0)
     student = web.Application()
@@ -152,6 +155,13 @@ async def campus(api: FakeApi, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         yield Campus(api, folder, port)
     finally:
         await runner.cleanup()
+
+
+@pytest.fixture
+async def ground(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Campus]:
+    """A campus without a hub."""
+    async with campus(api, tmp_path, monkeypatch) as found:
+        yield found
 
 
 class Visitor:
@@ -168,6 +178,10 @@ class Visitor:
         form = {"username": name, "password": PASSWORD, "_xsrf": token}
         answer = await self._session.post(f"{self.url}/login", data=form, allow_redirects=False)
         return answer.status
+
+    async def open(self, page: str) -> ClientResponse:
+        """Look at one of the hub's pages."""
+        return await self._session.get(f"{self.url}/{page}", allow_redirects=False)
 
     async def open_server(self, client: str, redirect: str, secret: str) -> str:
         """Do what browser and server do when somebody logged in opens the server; returns who the server sees."""
@@ -217,3 +231,15 @@ def rows(app: Any, name: str, server: str = "") -> dict[str, Any]:
         "client": (client.identifier, client.redirect_uri, client.description, sorted(client.allowed_scopes)),
         "tokens": [(token.note, sorted(token.scopes), token.client_id, token.expires_at) for token in user.api_tokens],
     }
+
+
+def the_pod(api: FakeApi) -> Manifest:
+    """The one pod."""
+    (found,) = api.of("pods")
+    return found
+
+
+def active(app: Any, name: str, server: str = "") -> bool:
+    """Say whether the hub takes a server for running."""
+    user = orm.User.find(app.db, name)
+    return user is not None and bool(server in app.users[user].spawners and app.users[user].spawners[server].ready)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,21 +16,11 @@ from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 from jupyterhub.handlers.base import BaseHandler
 from sqlalchemy.exc import OperationalError
 
-from .conftest import FakeApi, Manifest
-from .real_hub import Campus, ask, campus, rows, visitor
+from . import real_hub
+from .conftest import FakeApi
+from .real_hub import Campus, active, ask, rows, the_pod, visitor
 
-
-@pytest.fixture
-async def ground(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Campus]:
-    """A campus without a hub."""
-    async with campus(api, tmp_path, monkeypatch) as found:
-        yield found
-
-
-def the_pod(api: FakeApi) -> Manifest:
-    """The one pod."""
-    (found,) = api.of("pods")
-    return found
+ground = real_hub.ground
 
 
 def token_of(api: FakeApi) -> str:
@@ -43,12 +31,6 @@ def token_of(api: FakeApi) -> str:
         if variable["name"] == "JUPYTERHUB_API_TOKEN"
     ]
     return str(token)
-
-
-def active(app: Any, name: str, server: str = "") -> bool:
-    """Say whether the hub takes a server for running."""
-    user = orm.User.find(app.db, name)
-    return user is not None and bool(server in app.users[user].spawners and app.users[user].spawners[server].ready)
 
 
 def said(ground: Campus) -> str:

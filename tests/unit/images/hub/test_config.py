@@ -51,6 +51,7 @@ def test_hub_config_goes_over_the_defaults_and_the_secret_s_over_both() -> None:
     assert found["JupyterHub"]["db_url"] == "postgresql+psycopg://u:p@db/hub"
     assert found["JupyterHub"]["base_url"] == "/x/"
     assert found["JupyterHub"]["upgrade_db"] is False
+    assert found["JupyterHub"]["db_kwargs"]["connect_args"]["connect_timeout"] > 0
     assert found["A"] == {"b": 1}
 
 

@@ -94,8 +94,26 @@ def test_the_configuration_of_kinds_own_image_names_no_versions() -> None:
     assert config["nodes"][0]["extraPortMappings"] == [
         {"containerPort": 30080, "hostPort": 8000, "listenAddress": "127.0.0.1", "protocol": "TCP"}
     ]
-    kinds = ["KubeletConfiguration", "KubeProxyConfiguration"]
-    assert [json.loads(patch)["kind"] for patch in config["kubeadmConfigPatches"]] == kinds
+    cluster, kubelet, kube_proxy = (json.loads(patch) for patch in config["kubeadmConfigPatches"])
+    assert kubelet["kind"] == "KubeletConfiguration"
+    assert kube_proxy["kind"] == "KubeProxyConfiguration"
+    assert cluster["kind"] == "ClusterConfiguration"
+    assert not {"etcd", "dns", "kubernetesVersion"} & cluster.keys()
+
+
+@pytest.mark.parametrize("built", [(), (("coredns", "v1.13.2"), ("etcd", "v3.6.10"))])
+def test_the_only_control_plane_elects_no_leader(built: tuple[tuple[str, str], ...]) -> None:
+    patches = [json.loads(patch) for patch in kind.config(replace(WANTED, built=built))["kubeadmConfigPatches"]]
+    (cluster,) = [patch for patch in patches if patch["kind"] == "ClusterConfiguration"]
+    # kind turns a mapping into kubeadm's newer list, but only for a patch of no version.
+    assert "apiVersion" not in cluster
+    for component in ("scheduler", "controllerManager"):
+        assert cluster[component] == {"extraArgs": {"leader-elect": "false"}}
+
+
+def test_what_one_cluster_adds_is_not_in_the_next() -> None:
+    kind.config(replace(WANTED, built=(("coredns", "v1.13.2"), ("etcd", "v3.6.10"))))
+    assert "imageTag" not in json.dumps(kind.config(WANTED))
 
 
 def test_an_image_that_was_built_tells_kubeadm_its_versions() -> None:
