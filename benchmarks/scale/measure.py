@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", default=3, type=int, help="restarts of the hub at each of these numbers")
     options = parser.parse_args()
     allow_many_files()
+    signal.signal(signal.SIGTERM, lambda *_unused: sys.exit("ended"))
     site = Site(json.loads(options.site.read_text()), options.site.parent)
     plan = Plan(options.students, options.wave, options.restart_at, options.rounds)
     asyncio.run(measure(site, plan, options.output))

@@ -84,6 +84,7 @@ class Run:
         after = self._uses()
         return {
             "running": len(self._running),
+            "students": len(students),
             "wall": started.wall,
             "starts_a_second": len(started.seconds) / started.wall,
             "p50": percentile(started.seconds, 50) if started.seconds else None,

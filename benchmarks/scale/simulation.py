@@ -154,4 +154,3 @@ def gone(remove: Callable[[], Any]) -> None:
     except client.ApiException as error:
         if error.status != 404:
             raise
-

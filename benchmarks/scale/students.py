@@ -1,4 +1,4 @@
-"""Simulated students: they start and stop their servers over the hub's REST API and ask their servers through the proxy."""
+"""Simulated students: they start and stop servers over the hub's REST API, and ask them through the proxy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import aiohttp
-
 from ansible_collections.campus.jupyterhub.benchmarks.scale.farm import STUDENT
 
 READY_SECONDS = 300.0
@@ -66,11 +65,12 @@ class Hub:
         return self._session.request(method, f"{self.url}/hub/{path}", headers=self._token, **options)
 
     async def create(self, students: list[str]) -> None:
-        """Make accounts. Raises aiohttp.ClientError."""
+        """Make accounts, as far as they are not there. Raises aiohttp.ClientError."""
         for first in range(0, len(students), CREATE_AT_ONCE):
             some = students[first : first + CREATE_AT_ONCE]
             async with self._ask("POST", "api/users", json={"usernames": some}) as answer:
-                answer.raise_for_status()
+                if answer.status != 409:
+                    answer.raise_for_status()
 
     async def start_all(self, students: list[str]) -> Started:
         """All click at the same moment and wait until their servers are ready."""

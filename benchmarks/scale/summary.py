@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.campus.jupyterhub.benchmarks.scale.usage import Use, total
+from ansible_collections.campus.jupyterhub.benchmarks.scale.usage import MACHINE, Use, total
 
 Figures = dict[str, Any]
 
@@ -30,13 +30,20 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 def mean_between(before: str, after: str, histogram: str) -> float | None:
     """Mean of what a Prometheus histogram took in between two texts, None when that was nothing."""
-    count, summed = (total(after, f"{histogram}_{part}") - total(before, f"{histogram}_{part}") for part in ("count", "sum"))
+    count, summed = (
+        total(after, f"{histogram}_{part}") - total(before, f"{histogram}_{part}") for part in ("count", "sum")
+    )
     return summed / count if count else None
 
 
 def used_between(before: dict[str, Use], after: dict[str, Use]) -> dict[str, float]:
     """Processor seconds by what used them; the kubelets' counters may be a little late, but never go backwards."""
     return {kind: round(max(0.0, use.cpu - before[kind].cpu), 2) for kind, use in after.items() if kind in before}
+
+
+def elsewhere(cpu: dict[str, float]) -> float:
+    """Processor seconds of the machine that nothing of what is watched has used: the load itself, and other work."""
+    return max(0.0, cpu[MACHINE] - sum(used for kind, used in cpu.items() if kind != MACHINE))
 
 
 def more(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:

@@ -357,7 +357,6 @@ async def test_a_start_shows_what_is_said_about_its_own_pod_since_it_began(spawn
     said = {
         uid: {"metadata": {"uid": uid}, "involvedObject": {"name": pod}, "lastTimestamp": uid} for uid, pod in names
     }
-    reflector = SimpleNamespace(of=EventsByPod(said).of)
     spawner.reflectors[spawner._get_reflector_key("events")] = SimpleNamespace(of=EventsByPod(said).of)
     assert [each["metadata"]["uid"] for each in spawner.events] == ["1", "2", "4"]
     spawner._last_event = "2"
