@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test up down password lint test test-fast test-versions faults docs bench-proxy pins clean-cache
+.PHONY: help setup setup-test up down password lint test test-fast test-versions faults docs bench-proxy bench-scale pins clean-cache
 
 INVENTORY ?= inventories/kind
 ARGS ?=
@@ -13,6 +13,9 @@ PYTEST = build/venv-test/bin/pytest
 BENCH_FIGURES = benchmarks/proxy/figures.json
 BENCH = PYTHONPATH=build/collections:images/hub/src:images/proxy/src build/venv-test/bin/python \
 	-m ansible_collections.campus.jupyterhub.benchmarks.proxy
+BENCH_SCALE_FIGURES = benchmarks/scale/figures.json
+BENCH_SCALE_SITE = build/venv-test/bin/ansible-playbook -i inventories/kind -i benchmarks/scale/inventory
+BENCH_SCALE = $(subst .proxy,.scale,$(BENCH))
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +52,12 @@ docs: setup-test ## The documentation as a web site in build/docs
 bench-proxy: setup-test ## Measure the proxy beside configurable-http-proxy; table and plot go into docs/
 	@$(BENCH).measure $(BENCH_FIGURES) $(ARGS)
 	@$(BENCH).report $(BENCH_FIGURES)
+
+bench-scale: setup-test ## Measure hub and proxy with 5000 simulated students, on a cluster of its own; table and plot go into docs/
+	@$(BENCH_SCALE_SITE) site.yml
+	@status=0; $(BENCH_SCALE).measure $(BENCH_SCALE_FIGURES) $(ARGS) || status=$$?; \
+	$(BENCH_SCALE_SITE) playbooks/teardown.yml -e teardown_delete_disks=yes; exit $$status
+	@$(BENCH_SCALE).report $(BENCH_SCALE_FIGURES)
 
 pins: setup-test ## Raise the pinned versions
 	@scripts/raise_pins.sh

@@ -17,6 +17,7 @@ Traits = dict[str, dict[str, Any]]
 HUB_PORT: Final = 8081
 STUDENT_PORT: Final = 8888
 STUDENT_ID: Final = 1000
+STARTS_AT_ONCE: Final = 300
 HOME: Final = "/home/jovyan"
 DB_FOLDER: Final = "/srv/jupyterhub"
 
@@ -173,6 +174,8 @@ def _hub(options: Mapping[str, Any]) -> dict[str, Any]:
         "tornado_settings": {"slow_spawn_timeout": 0},
         "allow_named_servers": options["named_servers"] > 0,
         "named_server_limit_per_user": options["named_servers"],
+        # A whole lecture may begin at once; whoever is beyond this number is sent away for half a minute or more.
+        "concurrent_spawn_limit": STARTS_AT_ONCE,
     }
     if options["url"] and not _is_loopback(options["url"]):
         hub["public_url"] = _with_slash(options["url"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from kubespawner.reflector import ResourceReflector
@@ -14,12 +15,18 @@ from kubespawner.spawner import EventReflector, PodReflector
 from prometheus_client import Gauge
 
 MAX_DELAY = 30.0
-# A healthy watch lists again after at most 30 s; the request itself may take another 60.
-STALE_AFTER = 120.0
+# A watch that ends without a failure goes on where it was, unless its last list is older than this. With thousands of
+# pods a list holds up the hub; the API server remembers what happened since for longer.
+RELIST_SECONDS = 60.0
+# A healthy watch ends within 30 s of that; the request itself may take another 60.
+STALE_AFTER = 150.0
 
 SECONDS_SINCE_LIST = Gauge(
     "campus_hub_watch_age_seconds", "Seconds since a watch of the hub last listed what it watches", ["kind"]
 )
+
+Pod = dict[str, Any]
+Event = dict[str, Any]
 
 _running: dict[str, PatientReflector] = {}
 
@@ -42,6 +49,10 @@ class PatientReflector(ResourceReflector):  # type: ignore[misc]
         return time.monotonic() - (self.born if self.listed is None else self.listed)
 
     async def _list_and_update(self, resource_version: str | None = None) -> Any:
+        # "0" is what KubeSpawner begins with, and goes on with after a failure.
+        goes_on = resource_version not in (None, "0")
+        if goes_on and self.listed is not None and time.monotonic() - self.listed < RELIST_SECONDS:
+            return resource_version
         version = await super()._list_and_update(resource_version)
         self.listed = time.monotonic()
         return version
@@ -84,12 +95,73 @@ class PatientReflector(ResourceReflector):  # type: ignore[misc]
             self.log.error("Cannot list %s: %s", self.kind, error)
 
 
+class SlimPods(dict[str, Pod]):
+    """Pods without the notes on who wrote which field: a third of a pod, which nobody here reads."""
+
+    def __init__(self, pods: Mapping[str, Pod]) -> None:
+        super().__init__()
+        for key, pod in pods.items():
+            self[key] = pod
+
+    def __setitem__(self, key: str, pod: Pod) -> None:
+        pod["metadata"].pop("managedFields", None)
+        super().__setitem__(key, pod)
+
+
 class PatientPodReflector(PatientReflector, PodReflector):  # type: ignore[misc]
     """KubeSpawner's pods, watched for ever."""
+
+    async def _list_and_update(self, resource_version: str | None = None) -> Any:
+        version = await super()._list_and_update(resource_version)
+        if not isinstance(self.resources, SlimPods):
+            self.resources = SlimPods(self.resources)
+        return version
+
+
+class EventsByPod(dict[str, Event]):
+    """Events by their key, and by the pod that they are about."""
+
+    def __init__(self, events: Mapping[str, Event]) -> None:
+        super().__init__()
+        self._of: dict[str, dict[str, Event]] = {}
+        for key, event in events.items():
+            self[key] = event
+
+    def __setitem__(self, key: str, event: Event) -> None:
+        super().__setitem__(key, event)
+        self._of.setdefault(event["involvedObject"]["name"], {})[key] = event
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Forget an event, and return it."""
+        event = super().pop(key, default)
+        if event is not default:
+            pod = event["involvedObject"]["name"]
+            self._of[pod].pop(key)
+            if not self._of[pod]:
+                del self._of[pod]
+        return event
+
+    def of(self, pod: str) -> list[Event]:
+        """Return the events about a pod, the oldest first."""
+        found = self._of.get(pod, {}).values()
+        return sorted(found, key=lambda event: event["lastTimestamp"] or event["eventTime"] or "")
 
 
 class PatientEventReflector(PatientReflector, EventReflector):  # type: ignore[misc]
     """KubeSpawner's events, watched for ever."""
+
+    async def _list_and_update(self, resource_version: str | None = None) -> Any:
+        version = await super()._list_and_update(resource_version)
+        if not isinstance(self.resources, EventsByPod):
+            self.resources = EventsByPod(self.resources)
+        return version
+
+    def of(self, pod: str) -> list[Event]:
+        """Return the events about a pod, the oldest first.
+
+        KubeSpawner sorts the events of all pods for this, every second for every student who waits.
+        """
+        return self.resources.of(pod) if isinstance(self.resources, EventsByPod) else []
 
 
 class SliceReflector(PatientReflector):

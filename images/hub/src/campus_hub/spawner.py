@@ -11,7 +11,7 @@ from kubespawner import __version__ as kubespawner_version
 from traitlets import Unicode, validate
 
 from campus_hub import state
-from campus_hub.reflectors import PatientEventReflector, PatientPodReflector, PatientReflector
+from campus_hub.reflectors import Event, PatientEventReflector, PatientPodReflector, PatientReflector
 from campus_hub.store import StoreError, ask, held, read_claim, read_pod
 
 # Seconds between two looks at what a watch knows.
@@ -76,6 +76,15 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
             await reflector.refresh()
         await reflector.loaded()
         return reflector
+
+    @property
+    def events(self) -> list[Event]:
+        """What Kubernetes said about this pod since its start began, the oldest first."""
+        reflector = self.event_reflector
+        events = reflector.of(self.pod_name) if reflector else []
+        uids = [event["metadata"]["uid"] for event in events]
+        # KubeSpawner puts the last event of the pod before here.
+        return events[uids.index(self._last_event) + 1 :] if self._last_event in uids else events
 
     def _watched_pod(self) -> state.Pod | None:
         """Return the pod as the watch last saw it."""

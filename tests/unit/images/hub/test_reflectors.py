@@ -10,10 +10,10 @@ import pytest
 from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_hub import reflectors
 from campus_hub.health import CampusHealthHandler
-from campus_hub.reflectors import SliceReflector
+from campus_hub.reflectors import EventsByPod, PatientEventReflector, PatientPodReflector, SliceReflector
 from kubespawner.reflector import ResourceReflector
 
-from .conftest import NAMESPACE, FakeApi, agent_slice
+from .conftest import NAMESPACE, FakeApi, agent_slice, student_pod
 
 
 @pytest.fixture
@@ -76,6 +76,83 @@ async def test_its_age_grows_while_the_api_server_is_away(
     assert reflector.age == 0
     now += 5
     assert reflector.age == pytest.approx(5)
+    await reflector.stop()
+
+
+@pytest.mark.parametrize(("version", "seconds", "lists"), [("7", 59, 0), ("7", 61, 1), ("0", 1, 1), (None, 1, 1)])
+async def test_a_watch_that_ends_goes_on_without_a_list_for_a_minute(
+    api: FakeApi, reflector: SliceReflector, version: str | None, seconds: float, lists: int
+) -> None:
+    await reflector._list_and_update()
+    assert reflector.listed is not None
+    reflector.listed -= seconds
+    api.calls.clear()
+
+    goes_on_from = await reflector._list_and_update(version)
+
+    assert len(api.calls) == lists
+    assert lists or goes_on_from == version
+
+
+async def test_it_follows_changes_over_the_end_of_a_watch(
+    api: FakeApi, reflector: SliceReflector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = ResourceReflector._list_and_update
+    lists: list[str | None] = []
+
+    async def counted(self: SliceReflector, resource_version: str | None = None) -> Any:
+        lists.append(resource_version)
+        return await parent(self, resource_version)
+
+    monkeypatch.setattr(ResourceReflector, "_list_and_update", counted)
+    await reflector.loaded()
+    await eventually(lambda: len(lists) == 2)
+    before = len(api.calls)
+    await eventually(lambda: len(api.calls) > before + 1)
+    api.put("endpointslices", agent_slice("proxy-0", "10.0.0.1", 8002))
+    await knows(reflector, 1)
+    assert lists == [None, "0"]
+    await reflector.stop()
+
+
+async def test_pods_are_kept_without_the_notes_on_their_fields(api: FakeApi) -> None:
+    reflector = PatientPodReflector(namespace=NAMESPACE, timeout_seconds=1)
+    for name in ("ann", "bob"):
+        manifest = student_pod(name, name)
+        manifest["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+        api.put("pods", manifest)
+        await reflector.loaded()
+        await knows(reflector, len(api.objects))
+    assert [set(pod["metadata"]) & {"name", "managedFields"} for pod in reflector.pods.values()] == [{"name"}] * 2
+    await reflector.stop()
+
+
+def event(uid: str, pod: str, at: str) -> dict[str, Any]:
+    """An event about a pod."""
+    return {"metadata": {"uid": uid}, "involvedObject": {"name": pod}, "lastTimestamp": at, "eventTime": None}
+
+
+def test_events_are_found_by_their_pod() -> None:
+    events = EventsByPod({"a": event("a", "ann", "10:02"), "b": event("b", "bob", "10:01")})
+    events["c"] = event("c", "ann", "10:01")
+    assert [each["metadata"]["uid"] for each in events.of("ann")] == ["c", "a"]
+    events["a"] = event("a", "ann", "10:00")
+    assert [each["metadata"]["uid"] for each in events.of("ann")] == ["a", "c"]
+    assert events.pop("b")["metadata"]["uid"] == "b"
+    assert events.pop("b", None) is None
+    assert events.of("bob") == []
+    assert set(events) == {"a", "c"}
+
+
+async def test_a_watch_of_events_keeps_them_by_pod(api: FakeApi) -> None:
+    reflector = PatientEventReflector(namespace=NAMESPACE, timeout_seconds=1)
+    api.put("events", {"metadata": {"name": "ann.1"}, "involvedObject": {"name": "ann"}, "lastTimestamp": "10:01"})
+    await reflector.loaded()
+    assert len(reflector.of("ann")) == 1
+    api.put("events", {"metadata": {"name": "ann.2"}, "involvedObject": {"name": "ann"}, "lastTimestamp": "10:02"})
+    await eventually(lambda: len(reflector.of("ann")) == 2)
+    api.drop("events", "ann.1")
+    await eventually(lambda: [each["metadata"]["name"] for each in reflector.of("ann")] == ["ann.2"])
     await reflector.stop()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
 from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
+from campus_hub.reflectors import EventsByPod
 from campus_hub.spawner import CampusSpawner, StartRefusedError
 from jupyterhub.utils import exponential_backoff, maybe_future
 from kubespawner import KubeSpawner
@@ -347,3 +349,17 @@ async def test_the_canary_gets_an_emptydir(api: FakeApi, spawn: Spawn) -> None:
 def claim(name: str, user: str) -> dict[str, Any]:
     """Return a disk as KubeSpawner makes it."""
     return {"metadata": {"name": name, "annotations": {"hub.jupyter.org/username": user}}}
+
+
+async def test_a_start_shows_what_is_said_about_its_own_pod_since_it_began(spawn: Spawn) -> None:
+    spawner = spawn("ann")
+    names = (("1", spawner.pod_name), ("2", spawner.pod_name), ("3", "jupyter-bob"), ("4", spawner.pod_name))
+    said = {
+        uid: {"metadata": {"uid": uid}, "involvedObject": {"name": pod}, "lastTimestamp": uid} for uid, pod in names
+    }
+    spawner.reflectors[spawner._get_reflector_key("events")] = SimpleNamespace(of=EventsByPod(said).of)
+    assert [each["metadata"]["uid"] for each in spawner.events] == ["1", "2", "4"]
+    spawner._last_event = "2"
+    assert [each["metadata"]["uid"] for each in spawner.events] == ["4"]
+    spawner._last_event = "expired"
+    assert [each["metadata"]["uid"] for each in spawner.events] == ["1", "2", "4"]

@@ -72,6 +72,8 @@ def trait(config: dict[str, Any], path: str) -> Any:
         ({"url": "https://uni.example.org/jupyter"}, "JupyterHub.public_url", "https://uni.example.org/jupyter/"),
         ({}, "OAuthenticator.oauth_callback_url", "https://hub.example.org/hub/oauth_callback"),
         ({}, "JupyterHub.allow_named_servers", False),
+        ({}, "JupyterHub.concurrent_spawn_limit", 300),
+        ({"config": {"JupyterHub": {"concurrent_spawn_limit": 64}}}, "JupyterHub.concurrent_spawn_limit", 64),
         ({"named_servers": 3}, "JupyterHub.allow_named_servers", True),
         ({"named_servers": 3}, "JupyterHub.named_server_limit_per_user", 3),
         ({}, "KubeSpawner.image", "registry.example.org/campus/singleuser:1"),
