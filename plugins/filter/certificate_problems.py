@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ author:
 version_added: 0.2.0
 short_description: Say what is wrong with a certificate
 description:
-  - Checks that the key belongs to the certificate, and that it is good now and for the host.
+  - Checks that the key belongs to the certificate, and that it is good now and for the hosts.
   - The answer never shows the key.
 positional: _input, where
 options:
@@ -29,16 +29,17 @@ options:
     description: What the sentences call it.
     type: str
     required: true
-  host:
-    description: The name or address that people type. Empty checks none.
-    type: str
-    default: ""
+  hosts:
+    description: The names or addresses that people are to see, such as V(*.hub.example.edu) for all names below one. Empty checks none.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
 - name: Refuse a certificate that browsers would refuse
   ansible.builtin.assert:
-    that: secret.data | campus.jupyterhub.certificate_problems('Secret tls', host='hub.example.edu') | length == 0
+    that: secret.data | campus.jupyterhub.certificate_problems('Secret tls', hosts=['hub.example.edu']) | length == 0
 """
 
 RETURN = r"""
@@ -57,6 +58,6 @@ class FilterModule:
         return {"certificate_problems": certificate_problems}
 
 
-def certificate_problems(data: Mapping[str, str], where: str, host: str = "") -> list[str]:
+def certificate_problems(data: Mapping[str, str], where: str, hosts: Sequence[str] = ()) -> list[str]:
     """Return the problems of the certificate."""
-    return _certificate.problems(data, where, host, datetime.now(UTC))
+    return _certificate.problems(data, where, hosts, datetime.now(UTC))

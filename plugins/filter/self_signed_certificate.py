@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,24 +17,25 @@ author:
 version_added: 0.2.0
 short_description: Make a certificate that is signed by its own key, once
 description:
-  - Keeps the certificate that is there as long as it is for the host and good for 90 days more.
+  - Keeps the certificate that is there as long as it is for the hosts and good for 90 days more.
   - Makes one for 825 days otherwise.
-positional: _input, host
+positional: _input, hosts
 options:
   _input:
     description: The data of the Secret that is there, values encoded in base64, or nothing.
     type: dict
     required: true
-  host:
-    description: The name or address that people type.
-    type: str
+  hosts:
+    description: The names or addresses that people are to see, such as V(*.hub.example.edu) for all names below one.
+    type: list
+    elements: str
     required: true
 """
 
 EXAMPLES = r"""
 - name: Make the certificate once
   ansible.builtin.set_fact:
-    data: "{{ found.data | default({}) | campus.jupyterhub.self_signed_certificate('hub.example.edu') }}"
+    data: "{{ found.data | default({}) | campus.jupyterhub.self_signed_certificate(['hub.example.edu']) }}"
   no_log: true
 """
 
@@ -53,6 +54,6 @@ class FilterModule:
         return {"self_signed_certificate": self_signed_certificate}
 
 
-def self_signed_certificate(data: Mapping[str, str], host: str) -> dict[str, str]:
+def self_signed_certificate(data: Mapping[str, str], hosts: Sequence[str]) -> dict[str, str]:
     """Return the data of the Secret."""
-    return _certificate.self_signed(data, host, datetime.now(UTC))
+    return _certificate.self_signed(data, hosts, datetime.now(UTC))

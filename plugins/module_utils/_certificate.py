@@ -11,7 +11,7 @@ import binascii
 import contextlib
 import ipaddress
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -36,13 +36,13 @@ RENEW_DAYS: Final = 90
 """A self-signed certificate that is good for less is made anew by the next run."""
 
 
-def problems(data: Mapping[str, str], where: str, host: str, now: datetime) -> list[str]:
+def problems(data: Mapping[str, str], where: str, hosts: Sequence[str], now: datetime) -> list[str]:
     """What is wrong with a certificate, as sentences that say what to do.
 
     Args:
         data: `tls.crt` and `tls.key` of the Secret, in base64.
         where: what the sentences call it.
-        host: the name or address that people type; empty where that is not known.
+        hosts: the names or addresses that people are to see; `*.` and a name stands for all names one label below it.
         now: the time, with its zone.
     """
     try:
@@ -63,17 +63,18 @@ def problems(data: Mapping[str, str], where: str, host: str, now: datetime) -> l
         since = _moment(first.not_valid_before_utc)
         found.append(f"The certificate in {where} is not good before {since}; use one that is, or set the clock.")
     names = names_of(first)
-    if host and not any(fits(name, host) for name in names):
+    for host in (host for host in hosts if not any(fits(name, host) for name in names)):
         found.append(
             f"The certificate in {where} is for {', '.join(names) or 'no name at all'}, not for {host};"
-            " get one for the host of jupyterhub_url, or correct that."
+            f" get one for the {'hosts of students' if host.startswith('*') else 'host of jupyterhub_url'}, or correct"
+            f" {'hub_subdomain_host' if host.startswith('*') else 'that'}."
         )
     return found
 
 
-def self_signed(data: Mapping[str, str], host: str, now: datetime) -> dict[str, str]:
-    """The data, in base64, of a certificate for `host` that is signed by its own key: what is there if it will do."""
-    if not problems(data, "", host, now + timedelta(days=RENEW_DAYS)):
+def self_signed(data: Mapping[str, str], hosts: Sequence[str], now: datetime) -> dict[str, str]:
+    """The data, in base64, of a certificate for `hosts` that is signed by its own key: what is there if it will do."""
+    if not problems(data, "", hosts, now + timedelta(days=RENEW_DAYS)):
         return dict(data)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "JupyterHub, self-signed")])
@@ -86,7 +87,7 @@ def self_signed(data: Mapping[str, str], host: str, now: datetime) -> dict[str, 
         # A client's clock may be behind.
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=SELF_SIGNED_DAYS - 1))
-        .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
@@ -108,7 +109,7 @@ def names_of(certificate: x509.Certificate) -> list[str]:
 
 
 def fits(name: str, host: str) -> bool:
-    """Whether a certificate's name is that of a host; a `*` stands for one label, the first."""
+    """Whether a certificate's name covers a host; a `*` stands for one label, the first."""
     address = _address(host)
     if address or _address(name):
         return _address(name) == address

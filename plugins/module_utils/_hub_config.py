@@ -53,6 +53,7 @@ def build(options: Mapping[str, Any]) -> dict[str, Any]:
     config = {
         "name": options["name"],
         "namespace": options["namespace"],
+        "agent_namespace": options["proxy_namespace"],
         "canary_user": options["canary_user"] if options["canary"] else "",
         "hub_config": public,
         "services": _services(options),
@@ -177,7 +178,9 @@ def _hub(options: Mapping[str, Any]) -> dict[str, Any]:
         # A whole lecture may begin at once; whoever is beyond this number is sent away for half a minute or more.
         "concurrent_spawn_limit": STARTS_AT_ONCE,
     }
-    if options["url"] and not _is_loopback(options["url"]):
+    if options["subdomain_host"]:
+        hub["subdomain_host"] = options["subdomain_host"].rstrip("/")
+    if options["subdomain_host"] or (options["url"] and not _is_loopback(options["url"])):
         hub["public_url"] = _with_slash(options["url"])
     return hub
 

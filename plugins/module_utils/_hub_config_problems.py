@@ -18,6 +18,7 @@ _OPTION_FOR: Final = {
     ("JupyterHub", "base_url"): "jupyterhub_url",
     ("JupyterHub", "bind_url"): "jupyterhub_url",
     ("JupyterHub", "public_url"): "jupyterhub_url",
+    ("JupyterHub", "subdomain_host"): "hub_subdomain_host",
     ("JupyterHub", "cookie_secret"): "hub_secrets",
     ("CryptKeeper", "keys"): "hub_secrets",
 }

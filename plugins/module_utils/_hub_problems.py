@@ -22,6 +22,7 @@ METADATA: Final = (ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address
 
 _LABEL: Final = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _IMAGE: Final = re.compile(r"[\w.-]+(:\d+)?(/[a-z0-9._-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
+_ORIGIN: Final = re.compile(r"https?://([\w-]+\.)*[\w-]+(:\d{1,5})?/?", re.ASCII)
 _URL: Final = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[\w.~/-]*)?", re.ASCII)
 
 
@@ -38,6 +39,7 @@ def problems(options: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]
         *_sizes(options),
         *_numbers(options),
         *_url(options["url"]),
+        *_subdomains(options["subdomain_host"], options["url"]),
         *_database(options["db_url"]),
         *_replicas(options["replicas"], options["db_url"]),
         *_hub_config_problems.problems(options, schema),
@@ -102,6 +104,37 @@ def _numbers(options: Mapping[str, Any]) -> Iterator[str]:
 def _url(url: str) -> Iterator[str]:
     if url and not _URL.fullmatch(url):
         yield f"jupyterhub_url is {url!r}; give the hub's public address such as https://hub.example.org/."
+
+
+def _subdomains(host: str, url: str) -> Iterator[str]:
+    """Problems of the host below which each student's server has a name of its own."""
+    if not host:
+        return
+    if not _ORIGIN.fullmatch(host):
+        yield f"hub_subdomain_host is {host!r}; give scheme and host alone, such as https://hub.example.org."
+        return
+    name = urlsplit(host).hostname or ""
+    if _is_address(name):
+        yield f"hub_subdomain_host is {host!r}, but there are no names below an address; give a host name."
+    elif _origin(host) != _origin(url):
+        yield (
+            f"hub_subdomain_host is {host!r}, but jupyterhub_url is {url or 'empty'};"
+            " people are sent back and forth between the two, so give both the same scheme, host and port."
+        )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _origin(url: str) -> tuple[str, str]:
+    """Scheme and host of a URL, with its port unless that is the usual one."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
 
 
 def _database(url: str) -> Iterator[str]:

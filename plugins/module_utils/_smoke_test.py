@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_client import Client, Deadline, Refused
 
@@ -43,6 +43,7 @@ class SmokeTest:
         seconds: time allowed for all steps together, in seconds.
         validate_certs: check the certificate of an https address.
         ca_path: certificates to check with instead of the machine's own.
+        connect_to: address at which the hub's host, and every name below it, is to be found; empty: as the machine says.
         steps: name and duration in seconds of each step done.
     """
 
@@ -53,6 +54,7 @@ class SmokeTest:
     seconds: float = 120.0
     validate_certs: bool = True
     ca_path: str | None = None
+    connect_to: str = ""
     steps: list[dict[str, Any]] = field(default_factory=list)
     _started: bool = False
 
@@ -62,11 +64,11 @@ class SmokeTest:
         self._api = self._client(deadline, self.token)
         self._browser = self._client(deadline, "") if self.password else self._api
         self._user_api = f"hub/api/users/{quote(self.user, safe='')}"
-        self._home = f"user/{quote(self.user, safe='@~')}"
+        self._home = ""
         self._kernel = ""
 
     def _client(self, deadline: Deadline, token: str) -> Client:
-        return Client(self.url, deadline, token, self.validate_certs, self.ca_path)
+        return Client(self.url, deadline, token, self.validate_certs, self.ca_path, self.connect_to)
 
     def run(self) -> None:
         """Do every step; raises StepFailed at the first that does not succeed."""
@@ -124,10 +126,15 @@ class SmokeTest:
         raise Refused(f"the hub's last words: {said}")
 
     def _open_server(self) -> None:
+        # Where each student has a host of their own, the hub alone knows which.
+        home = self._servers().get("", {}).get("url", "")
+        if not home or not self._api.belongs(home):
+            raise Refused(f"the hub says that the server is at {home or 'no address'}, which is not below its own")
+        self._home = urljoin(self._api.url, home).rstrip("/")
         self._api.ask("GET", f"{self._home}/api/status")
         if self.password:
             page = self._browser.ask("GET", f"{self._home}/lab")
-            if f"/{self._home}/" not in page.url:
+            if not page.url.startswith(f"{self._home}/"):
                 raise Refused(f"the browser was sent to {page.url} instead of the student's own server")
 
     def _start_kernel(self) -> None:

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -85,6 +87,11 @@ def shown(body: str) -> str:
     return text[:BODY_SHOWN] or "nothing"
 
 
+def is_below(host: str, domain: str) -> bool:
+    """Say whether a host is that of a domain or has a name below it."""
+    return f".{host}".lower().endswith(f".{domain}".lower())
+
+
 class Client:
     """A visitor of the hub's public address, with a token or with the cookies of a login.
 
@@ -93,29 +100,71 @@ class Client:
     """
 
     def __init__(
-        self, url: str, deadline: Deadline, token: str = "", validate_certs: bool = True, ca_path: str | None = None
+        self,
+        url: str,
+        deadline: Deadline,
+        token: str = "",
+        validate_certs: bool = True,
+        ca_path: str | None = None,
+        connect_to: str = "",
     ) -> None:
+        """``connect_to`` is the address at which the hub's host, and every name below it, is to be found."""
         self.url = url.rstrip("/") + "/"
+        self._host = urlsplit(self.url).hostname or ""
+        self._connect_to = connect_to
         self._deadline = deadline
         self._headers = {"Authorization": f"token {token}"} if token else {}
         self._validate_certs = validate_certs
         self._ca_path = ca_path
-        self.cookies = CookieJar()
+        # A cookie that names no domain goes back to its own host alone, as with every browser.
+        self.cookies = CookieJar(DefaultCookiePolicy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain))
         self._request = Request(
             cookies=self.cookies,
             follow_redirects="all",
             validate_certs=validate_certs,
             ca_path=ca_path,
             use_netrc=False,
-            use_proxy=not self._is_loopback(),
+            use_proxy=not self._goes_direct(),
         )
 
-    def _is_loopback(self) -> bool:
-        return urlsplit(self.url).hostname in ("127.0.0.1", "::1", "localhost")
+    def _goes_direct(self) -> bool:
+        """Whether no web proxy in between could find the way."""
+        return bool(self._address(self._host)) or self._host in ("127.0.0.1", "::1")
+
+    def _address(self, host: str) -> str:
+        """The address of a host that no name server is to be asked for; empty for all others."""
+        if self._connect_to and is_below(host, self._host):
+            return self._connect_to
+        # As browsers have it, without asking anybody.
+        return "127.0.0.1" if is_below(host, "localhost") else ""
+
+    @contextmanager
+    def _finding_hosts(self) -> Iterator[None]:
+        """Let this process find the hub's hosts where `_address` says, for as long as the block runs."""
+        asked = socket.getaddrinfo
+        if not self._address(self._host):
+            yield
+            return
+
+        def answer(host: Any, *arguments: Any, **options: Any) -> Any:
+            return asked(self._address(host) or host if isinstance(host, str) else host, *arguments, **options)
+
+        socket.getaddrinfo = answer
+        try:
+            yield
+        finally:
+            socket.getaddrinfo = asked
 
     def cookie(self, name: str) -> str:
         """Value of the first cookie of that name, or an empty string."""
         return next((cookie.value or "" for cookie in self.cookies if cookie.name == name), "")
+
+    def belongs(self, url: str) -> bool:
+        """Say whether an address is the hub's own, or at a host below it, so that it may see the token."""
+        there, here = urlsplit(urljoin(self.url, url)), urlsplit(self.url)
+        usual = 443 if here.scheme == "https" else 80
+        same_door = (there.scheme, there.port or usual) == (here.scheme, here.port or usual)
+        return same_door and is_below(there.hostname or "", self._host)
 
     def ask(
         self,
@@ -129,7 +178,7 @@ class Client:
 
         Args:
             method: HTTP method.
-            path: path below the public address.
+            path: path below the public address, or a whole address.
             payload: sent as JSON.
             form: sent as a form.
             expected: statuses that are fine.
@@ -172,7 +221,8 @@ class Client:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             data = urlencode(form)
         try:
-            return self._request.open(method, url, data=data, headers=headers, timeout=self._deadline.left())
+            with self._finding_hosts():
+                return self._request.open(method, url, data=data, headers=headers, timeout=self._deadline.left())
         except HTTPError as error:
             return error
         except (URLError, OSError, ValueError) as error:
@@ -190,16 +240,16 @@ class Client:
         """
         session = uuid.uuid4().hex
         url = urljoin(self.url, path.lstrip("/")) + f"?session_id={session}"
-        socket = self._connect("ws" + url[len("http") :])
+        channels = self._connect("ws" + url[len("http") :])
         try:
             message = uuid.uuid4().hex
-            socket.send(json.dumps(execute_request(session, message, code)))
-            return self._output(socket, message)
+            channels.send(json.dumps(execute_request(session, message, code)))
+            return self._output(channels, message)
         except (OSError, websocket.WebSocketException) as error:
             self._deadline.left()
             raise Refused(f"the kernel's websocket broke off: {error or type(error).__name__}") from error
         finally:
-            socket.close()
+            channels.close()
 
     def _connect(self, url: str) -> Any:
         sslopt: dict[str, Any] = {}
@@ -207,22 +257,23 @@ class Client:
             sslopt = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
         elif self._ca_path:
             sslopt = {"ca_certs": self._ca_path}
-        no_proxy = ["*"] if self._is_loopback() else None
+        no_proxy = ["*"] if self._goes_direct() else None
         try:
-            return websocket.create_connection(
-                url, timeout=self._deadline.left(), header=self._headers, sslopt=sslopt, http_no_proxy=no_proxy
-            )
+            with self._finding_hosts():
+                return websocket.create_connection(
+                    url, timeout=self._deadline.left(), header=self._headers, sslopt=sslopt, http_no_proxy=no_proxy
+                )
         except (OSError, websocket.WebSocketException) as error:
             self._deadline.left()
             raise Refused(f"no websocket to {url.partition('?')[0]}: {error}") from error
 
-    def _output(self, socket: Any, message: str) -> str:
+    def _output(self, channels: Any, message: str) -> str:
         """Collect what the kernel says to one request until it is idle again."""
         output: list[str] = []
         idle = replied = False
         while not (idle and replied):
-            socket.settimeout(self._deadline.left())
-            text = socket.recv()
+            channels.settimeout(self._deadline.left())
+            text = channels.recv()
             if not text:
                 raise Refused("the kernel's websocket was closed before the cell was done")
             received = json.loads(text)

@@ -17,7 +17,8 @@ Json = dict[str, Any]
 
 EVENTS = 10
 STUDENT = "app=jupyterhub,component=singleuser-server"
-SERVICES = "app=jupyterhub,component in (hub, proxy)"
+HUB = "app=jupyterhub,component=hub"
+PROXY = "app=jupyterhub,component=proxy"
 USERNAME = "hub.jupyter.org/username"
 
 
@@ -70,12 +71,13 @@ def log_lines(cluster: Reader, pod: Json, container: str, lines: int) -> list[st
         return [str(error)]
 
 
-def report(cluster: Reader, namespace: str, user: str, lines: int) -> list[str]:
+def report(cluster: Reader, namespace: str, proxy_namespace: str, user: str, lines: int) -> list[str]:
     """Return the paragraphs that explain a failed smoke test.
 
     Args:
         cluster: where the hub runs.
-        namespace: namespace of hub, proxy and student servers.
+        namespace: namespace of hub and student servers.
+        proxy_namespace: namespace of the proxy.
         user: name of the canary student.
         lines: log lines shown of each container.
 
@@ -83,7 +85,8 @@ def report(cluster: Reader, namespace: str, user: str, lines: int) -> list[str]:
         ClusterError: the API server does not answer.
     """
     student = of_user(cluster.list("Pod", namespace=namespace, label_selector=STUDENT), user)
-    services = cluster.list("Pod", namespace=namespace, label_selector=SERVICES)
+    services = cluster.list("Pod", namespace=namespace, label_selector=HUB)
+    services += cluster.list("Pod", namespace=proxy_namespace, label_selector=PROXY)
     events = cluster.list("Event", namespace=namespace)
     paragraphs = [paragraph(f"Last events of the server of {user}", event_lines(events, student, user))]
     for pod in [*student, *services]:

@@ -27,6 +27,8 @@ ARGUMENTS: dict[str, Any] = {
     "log_lines": {"type": "int", "default": 15},
     "url_validate_certs": {"type": "bool", "default": True},
     "url_ca_path": {"type": "path"},
+    "connect_to": {"type": "str", "default": ""},
+    "proxy_namespace": {"type": "str", "default": ""},
 }
 
 SELF_SIGNED = "proxy-self-signed"
@@ -84,7 +86,7 @@ def smoke_test(cluster: Getter, options: dict[str, Any], folder: str) -> SmokeTe
             what, hint = f"Secret {namespace}/{options['secret']}", "Run the playbook that brings up the hub again."
             raise ClusterError("read", what, f"it has no {key}", hint)
     ca_path = options["url_ca_path"]
-    own = "" if ca_path else own_certificate(cluster, namespace)
+    own = "" if ca_path else own_certificate(cluster, options["proxy_namespace"] or namespace)
     if own:
         ca_path = str(Path(folder, "proxy.pem"))
         Path(ca_path).write_text(own, encoding="ascii")
@@ -96,4 +98,5 @@ def smoke_test(cluster: Getter, options: dict[str, Any], folder: str) -> SmokeTe
         seconds=options["timeout"],
         validate_certs=options["url_validate_certs"],
         ca_path=ca_path,
+        connect_to=options["connect_to"],
     )

@@ -13,6 +13,7 @@ author:
 description:
   - Logs in as the canary student, starts its server, opens it, starts a kernel, runs C(1+1) over the kernel's websocket
     and stops the server again.
+  - Goes to the address that the hub gives for the server, which may be at a host of its own below that of O(url).
   - Uses the login form where students share a password that the hub's Secret holds, and the API token of the canary
     service otherwise.
   - When a step fails, the failure names it and shows the last events of the canary's server and the last log lines of
@@ -70,6 +71,18 @@ options:
       - File with the certificates to check the address with, instead of the machine's own.
       - A certificate that the proxy signed itself is checked with the one in its Secret, unless this says otherwise.
     type: path
+  connect_to:
+    description:
+      - Address at which the host of O(url), and every name below it, is to be found; such as the one of a load balancer before DNS knows it.
+      - Names below C(localhost) are this machine's, as they are for browsers.
+    type: str
+    default: ""
+    version_added: 0.2.0
+  proxy_namespace:
+    description: Namespace of the proxy, where it is not O(namespace).
+    type: str
+    default: ""
+    version_added: 0.2.0
 requirements:
   - python >= 3.9
   - kubernetes >= 24.2.0
@@ -134,7 +147,8 @@ def main() -> None:
             try:
                 test.run()
             except StepFailed as failed:
-                details = report(cluster, options["namespace"], options["user"], options["log_lines"])
+                places = options["namespace"], options["proxy_namespace"] or options["namespace"]
+                details = report(cluster, *places, options["user"], options["log_lines"])
                 test.clean_up()
                 msg = f"The smoke test failed at the step '{failed.step}': {failed.reason}."
                 module.fail_json(msg=msg, step=failed.step, steps=test.steps, url=options["url"], details=details)

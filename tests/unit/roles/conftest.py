@@ -27,7 +27,8 @@ Template = tuple[str, str]
 def _play(role: str, templates: list[str], folder: Path) -> dict[str, Any]:
     """A play of its own for each role: its variables must not reach the next one's templates."""
     path = ROLES / role
-    files = [part / "main.yml" for part in (ROLES / "jupyterhub" / "defaults", path / "defaults", path / "vars")]
+    shared = ROLES / "jupyterhub"
+    files = [part / "main.yml" for part in (shared / "defaults", shared / "vars", path / "defaults", path / "vars")]
     read = [{"ansible.builtin.include_vars": str(file)} for file in files if file.exists()]
     write = [
         {"ansible.builtin.template": {"src": f"{path}/templates/{name}", "dest": f"{folder}/{role}-{name}"}}

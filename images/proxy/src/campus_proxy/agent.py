@@ -91,7 +91,7 @@ class Agent:
 
     def begin(self) -> None:
         """Know nothing, and be about to list everything. HAProxy keeps what it has until then."""
-        name, namespace = self.settings.name, self.settings.namespace
+        name, namespace = self.settings.name, self.settings.hub_namespace
         self.table = Table(name, namespace)
         self._replace = True
         slices_path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"

@@ -37,8 +37,8 @@ def full_name(host: str, namespace: str, domains: list[str]) -> str:
     """A Service's name as HAProxy's resolver needs it, which does not try the search domains."""
     if "." in host or ":" in host:
         return host
-    domain = next((domain for domain in domains if domain.startswith(f"{namespace}.svc.")), "")
-    return f"{host}.{domain}" if domain else host
+    domain = next((domain for domain in domains if domain.startswith("svc.")), "")
+    return f"{host}.{namespace}.{domain}" if domain else host
 
 
 def first_address(host: str, env: Mapping[str, str]) -> str:
@@ -60,7 +60,8 @@ def connection_limit(wanted: int, hard_files: int) -> int:
 def environment(settings: Settings, env: Mapping[str, str], resolv_conf: str, hard_files: int) -> dict[str, str]:
     """The variables that data/haproxy.cfg is written with."""
     domains = search_domains(resolv_conf)
-    hub, acme = (full_name(host, settings.namespace, domains) for host in (settings.hub_host, settings.acme_host))
+    hub = full_name(settings.hub_host, settings.hub_namespace, domains)
+    acme = full_name(settings.acme_host, settings.namespace, domains)
     hub = f"[{hub}]" if ":" in hub else hub
     told: dict[str, object] = {
         "CAMPUS_DATA": DATA,

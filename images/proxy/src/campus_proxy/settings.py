@@ -44,6 +44,9 @@ class Settings:
 
     name: str
     namespace: str
+    """The replica's own."""
+    hub_namespace: str
+    """That of the hub, its routes and its students, which is another where the proxy has one of its own."""
     pod_ip: str
     run_dir: Path
     hub_host: str
@@ -88,9 +91,11 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read the environment. Raises BadSettings."""
         env = os.environ if env is None else env
+        namespace = env.get("CAMPUS_NAMESPACE", "") or "jupyterhub"
         return cls(
             name=env.get("CAMPUS_NAME", "") or "jupyterhub",
-            namespace=env.get("CAMPUS_NAMESPACE", "") or "jupyterhub",
+            namespace=namespace,
+            hub_namespace=env.get("CAMPUS_HUB_NAMESPACE", "") or namespace,
             pod_ip=env.get("CAMPUS_POD_IP", ""),
             run_dir=Path(env.get("CAMPUS_RUN_DIR", "") or "/run/campus"),
             hub_host=env.get("CAMPUS_HUB_HOST", "") or "hub",

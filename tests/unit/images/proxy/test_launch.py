@@ -26,6 +26,7 @@ RESOLV_CONF = (
         ("hub", ["example.org"], "hub"),
         ("hub", [], "hub"),
         ("hub.other.svc.cluster.local", ["campus.svc.cluster.local"], "hub.other.svc.cluster.local"),
+        ("hub", ["campus-edge.svc.cluster.local", "svc.cluster.local"], "hub.campus.svc.cluster.local"),
         ("10.0.0.1", ["campus.svc.cluster.local"], "10.0.0.1"),
         ("fd00::1", [], "fd00::1"),
     ],
@@ -84,6 +85,13 @@ def test_haproxy_takes_the_configuration(tmp_path: Path, more: dict[str, Any]) -
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr or more.get("hub_host") == "hub.example.invalid"
+
+
+def test_a_proxy_in_a_namespace_of_its_own_finds_the_hub_in_the_hubs(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, namespace="campus-edge", hub_namespace="campus", hub_host="hub", https="letsencrypt")
+    env = launch.environment(settings, {}, RESOLV_CONF.replace("campus.", "campus-edge."), 20000)
+    assert env["CAMPUS_HUB"] == "hub.campus.svc.cluster.local:8081"
+    assert env["CAMPUS_ACME"] == "proxy-acme.campus-edge.svc.cluster.local:80"
 
 
 def test_prepare_lays_all_ready(tmp_path: Path) -> None:

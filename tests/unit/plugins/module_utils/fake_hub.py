@@ -26,13 +26,22 @@ class FakeHub:
         running: names whose server runs.
         requests: method and path of every request, in order.
         fault: name of the fault to show, or an empty string.
+        host: the hub's host.
+        subdomains: whether each server has a host of its own below the hub's.
     """
 
     users: set[str] = field(default_factory=lambda: {"canary"})
     running: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     fault: str = ""
+    host: str = "127.0.0.1"
+    subdomains: bool = False
     url: str = ""
+
+    def host_of(self, user: str) -> str:
+        """Host and port of a user's server."""
+        port = self.url.rpartition(":")[2]
+        return f"{user}.{self.host}:{port}" if self.subdomains else f"{self.host}:{port}"
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._record])
@@ -41,6 +50,8 @@ class FakeHub:
                 web.get("/hub/login", self.login_form),
                 web.post("/hub/login", self.login),
                 web.get("/hub/home", self.home),
+                web.get("/hub/authorize", self.authorize),
+                web.get("/user/{user}/callback", self.callback),
                 web.get("/hub/api/users/{user}", self.user),
                 web.post("/hub/api/users/{user}", self.add_user),
                 web.post("/hub/api/users/{user}/server", self.start),
@@ -57,8 +68,14 @@ class FakeHub:
     @web.middleware
     async def _record(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
+        user = request.match_info.get("user", "") if request.path.startswith("/user/") else ""
+        if request.host != (self.host_of(user) if user else f"{self.host}:{self.url.rpartition(':')[2]}"):
+            return web.json_response({"status": 404, "message": f"nothing at {request.host}"}, status=404)
         form_paths = ("/hub/login", "/hub/home")
         by_cookie = request.path in form_paths or request.cookies.get("login") == "yes"
+        by_cookie = by_cookie or request.query.get("code") == "good"
+        if user and not by_cookie and request.path.endswith("/lab"):
+            return web.Response(status=302, headers={"Location": f"{self.url}/hub/authorize"})
         if not by_cookie and request.headers.get("Authorization") != f"token {TOKEN}":
             return web.json_response({"status": 403, "message": "Forbidden"}, status=403)
         response: web.StreamResponse = await handler(request)
@@ -80,11 +97,22 @@ class FakeHub:
     async def home(self, request: web.Request) -> web.Response:
         return web.Response(text="home")
 
+    async def authorize(self, request: web.Request) -> web.Response:
+        back = f"http://{self.host_of('canary')}/user/canary/callback?code=good"
+        return web.Response(status=302, headers={"Location": back})
+
+    async def callback(self, request: web.Request) -> web.Response:
+        response = web.Response(status=302, headers={"Location": "lab"})
+        response.set_cookie("login", "yes", path="/user/canary/")
+        return response
+
     async def user(self, request: web.Request) -> web.Response:
         name = request.match_info["user"]
         if name not in self.users:
             return web.json_response({"status": 404, "message": "Not Found"}, status=404)
-        servers = {"": {"name": "", "ready": True}} if name in self.running else {}
+        host = "evil.example.org" if self.fault == "elsewhere" else self.host_of(name)
+        url = f"http://{host}/user/{name}/" if self.subdomains else f"/user/{name}/"
+        servers = {"": {"name": "", "ready": True, "url": url}} if name in self.running else {}
         return web.json_response({"name": name, "servers": servers})
 
     async def add_user(self, request: web.Request) -> web.Response:
@@ -173,7 +201,7 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    hub.url = f"http://127.0.0.1:{port}"
+    hub.url = f"http://{hub.host}:{port}"
     try:
         yield hub
     finally:

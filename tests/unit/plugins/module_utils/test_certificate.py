@@ -33,15 +33,31 @@ def encode(text: str) -> str:
     return b64encode(text.encode()).decode()
 
 
-def say(pair: Pair | dict[str, str], host: str = HOST, days: float = 0) -> list[str]:
-    """The problems, `days` from now."""
+def say(pair: Pair | dict[str, str], *hosts: str, days: float = 0) -> list[str]:
+    """The problems, `days` from now; by default for the host."""
     data = secret(pair) if isinstance(pair, Pair) else pair
-    return problems(data, "Secret tls", host, datetime.now(UTC) + timedelta(days=days))
+    return problems(data, "Secret tls", hosts or [HOST], datetime.now(UTC) + timedelta(days=days))
 
 
-@pytest.mark.parametrize("host", [HOST, "HUB.example.org", "a.lab.example.org", "192.0.2.7", ""])
+@pytest.mark.parametrize("host", [HOST, "HUB.example.org", "a.lab.example.org", "*.lab.example.org", "192.0.2.7"])
 def test_a_good_certificate(host: str) -> None:
     assert say(GOOD, host) == []
+
+
+def test_without_hosts_none_is_checked() -> None:
+    assert problems(secret(GOOD), "Secret tls", [], datetime.now(UTC)) == []
+
+
+def test_a_certificate_for_the_hub_alone_where_students_have_hosts_of_their_own() -> None:
+    assert say(make_pair(HOST), HOST, f"*.{HOST}") == [
+        f"The certificate in Secret tls is for {HOST}, not for *.{HOST};"
+        " get one for the hosts of students, or correct hub_subdomain_host."
+    ]
+    assert say(make_pair(f"*.{HOST}"), HOST, f"*.{HOST}") == [
+        f"The certificate in Secret tls is for *.{HOST}, not for {HOST};"
+        " get one for the host of jupyterhub_url, or correct that."
+    ]
+    assert say(make_pair(HOST, f"*.{HOST}"), HOST, f"*.{HOST}") == []
 
 
 def test_only_the_first_of_a_chain_counts() -> None:
@@ -106,6 +122,9 @@ def test_what_cannot_be_read(data: dict[str, str], words: str) -> None:
         ("*.b", "b", False),
         ("*.b", "a.a.b", False),
         ("*", "b", False),
+        ("*.b", "*.b", True),
+        ("*.b", "*.a.b", False),
+        ("b", "*.b", False),
         ("a*.b", "aa.b", False),
         ("::1", "[0:0::1]", True),
         ("*.0.0.1", "127.0.0.1", False),
@@ -118,21 +137,27 @@ def test_names(name: str, host: str, expected: bool) -> None:
 @pytest.mark.parametrize("host", [HOST, "127.0.0.1", "::1", "localhost"])
 def test_a_self_signed_certificate_is_made_once_and_kept(host: str) -> None:
     now = datetime.now(UTC)
-    made = self_signed({}, host, now)
-    assert problems(made, "", host, now + timedelta(days=823)) == []
-    assert self_signed(made, host, now + timedelta(days=700)) == made
+    made = self_signed({}, [host], now)
+    assert problems(made, "", [host], now + timedelta(days=823)) == []
+    assert self_signed(made, [host], now + timedelta(days=700)) == made
 
 
 def test_a_self_signed_certificate_is_made_anew_in_time_and_for_another_host() -> None:
     now = datetime.now(UTC)
-    made = self_signed({}, HOST, now)
-    for other in (self_signed(made, HOST, now + timedelta(days=740)), self_signed(made, "other.example.org", now)):
+    made = self_signed({}, [HOST], now)
+    others = [
+        self_signed(made, [HOST], now + timedelta(days=740)),
+        self_signed(made, ["other.example.org"], now),
+        self_signed(made, [HOST, f"*.{HOST}"], now),
+    ]
+    for other in others:
         assert other["tls.key"] != made["tls.key"]
 
 
 def test_a_client_that_trusts_it_believes_it(tmp_path: Path) -> None:
-    made = SelfSigned().filters()["self_signed_certificate"]({}, HOST)
-    assert Problems().filters()["certificate_problems"](made, "Secret tls", host=HOST) == []
+    hosts = [HOST, f"*.{HOST}"]
+    made = SelfSigned().filters()["self_signed_certificate"]({}, hosts)
+    assert Problems().filters()["certificate_problems"](made, "Secret tls", hosts=hosts) == []
     for name in made:
         (tmp_path / name).write_bytes(b64decode(made[name]))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -140,6 +165,7 @@ def test_a_client_that_trusts_it_believes_it(tmp_path: Path) -> None:
     client = ssl.create_default_context(cafile=tmp_path / "tls.crt")
     client.verify_flags |= ssl.VERIFY_X509_STRICT
     assert agree(client, server, HOST)
+    assert agree(client, server, f"ann.{HOST}")
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
         agree(client, server, "other.example.org")
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):

@@ -11,6 +11,8 @@ OPTIONS: dict[str, Any] = {
     "name": "jupyterhub",
     "namespace": "jupyterhub",
     "url": "https://hub.example.org/",
+    "subdomain_host": "",
+    "proxy_namespace": "jupyterhub",
     "singleuser_image": "registry.example.org/campus/singleuser:1",
     "image_pull_policy": "IfNotPresent",
     "image_pull_secrets": [],
@@ -74,6 +76,7 @@ def trait(config: dict[str, Any], path: str) -> Any:
         ({}, "JupyterHub.allow_named_servers", False),
         ({}, "JupyterHub.concurrent_spawn_limit", 300),
         ({"config": {"JupyterHub": {"concurrent_spawn_limit": 64}}}, "JupyterHub.concurrent_spawn_limit", 64),
+        ({"subdomain_host": "https://hub.example.org/"}, "JupyterHub.subdomain_host", "https://hub.example.org"),
         ({"named_servers": 3}, "JupyterHub.allow_named_servers", True),
         ({"named_servers": 3}, "JupyterHub.named_server_limit_per_user", 3),
         ({}, "KubeSpawner.image", "registry.example.org/campus/singleuser:1"),
@@ -128,6 +131,16 @@ def test_an_option_becomes_a_trait(options: dict[str, Any], path: str, value: An
 )
 def test_a_students_pod_meets_pod_security_restricted(path: str, value: Any) -> None:
     assert trait(built(), f"KubeSpawner.{path}") == value
+
+
+def test_a_hub_whose_students_have_hosts_of_their_own_has_one_public_address() -> None:
+    url = "http://localhost:8000"
+    assert trait(built(url=url, subdomain_host=url), "JupyterHub.public_url") == "http://localhost:8000/"
+    assert "subdomain_host" not in trait(built(), "JupyterHub")
+
+
+def test_the_hub_looks_for_the_proxy_where_that_is() -> None:
+    assert built(proxy_namespace="jupyterhub-edge")["config"]["agent_namespace"] == "jupyterhub-edge"
 
 
 def test_no_public_url_is_made_up() -> None:

@@ -23,6 +23,7 @@ GOOD = {
     "image": "localhost:5001/campus/hub:1.0",
     "singleuser_image": "quay.io/campus/singleuser@sha256:" + "a" * 64,
     "pause_image": "pause",
+    "proxy_namespace": "jupyterhub",
     "admin_users": ["admin"],
 }
 
@@ -37,6 +38,9 @@ def problems(**options: Any) -> list[str]:
         {},
         {"url": "http://127.0.0.1:8000"},
         {"url": "https://[::1]:8443/jupyter/"},
+        {"url": "https://hub.example.org/jupyter/", "subdomain_host": "https://hub.example.org"},
+        {"url": "https://hub.example.org:443", "subdomain_host": "https://HUB.example.org/"},
+        {"url": "http://hub.localhost:8000", "subdomain_host": "http://hub.localhost:8000"},
         {"db_url": "postgresql://hub:p@db:5432/hub"},
         {"db_url": "sqlite:////srv/jupyterhub/other.sqlite"},
         {"replicas": 2, "db_url": "postgresql://hub:p@db:5432/hub"},
@@ -82,6 +86,23 @@ def test_sound_options_have_no_problem(options: dict[str, Any]) -> None:
         ({"cull_timeout": 5}, "hub_cull_timeout is 5; use 60 or more"),
         ({"url": "hub.example.org"}, "jupyterhub_url is 'hub.example.org'; give the hub's public address"),
         ({"url": "https://hub.example.org/?a=b"}, "jupyterhub_url is"),
+        ({"subdomain_host": "hub.example.org"}, "hub_subdomain_host is 'hub.example.org'; give scheme and host alone"),
+        ({"subdomain_host": "https://hub.example.org/jupyter"}, "give scheme and host alone, such as https://hub.ex"),
+        ({"subdomain_host": "ftp://hub.example.org"}, "hub_subdomain_host is 'ftp://hub.example.org'; give scheme"),
+        ({"subdomain_host": "http://127.0.0.1:8000"}, "but there are no names below an address; give a host name."),
+        ({"subdomain_host": "https://hub.example.org"}, "but jupyterhub_url is empty; people are sent back and forth"),
+        (
+            {"subdomain_host": "https://example.org", "url": "https://hub.example.org/"},
+            "hub_subdomain_host is 'https://example.org', but jupyterhub_url is https://hub.example.org/;",
+        ),
+        (
+            {"subdomain_host": "https://hub.example.org", "url": "https://hub.example.org:8443/"},
+            "so give both the same scheme, host and port.",
+        ),
+        (
+            {"config": {"JupyterHub": {"subdomain_host": "https://hub.example.org"}}},
+            "hub_config sets JupyterHub.subdomain_host; use hub_subdomain_host instead.",
+        ),
         ({"db_url": "postgres"}, "hub_db_url is not a URL"),
         ({"db_url": "postgresql:///hub"}, "hub_db_url lacks a host"),
         ({"db_url": "postgresql://u:p@host"}, "hub_db_url lacks a host, a valid port or a database"),
@@ -159,4 +180,4 @@ def test_no_problem_shows_a_secret() -> None:
 
 def test_every_default_of_the_role_is_read() -> None:
     variables = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["__hub_options"]
-    assert set(variables) <= set(DEFAULTS)
+    assert set(variables) - {"proxy_namespace"} <= set(DEFAULTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,6 +52,46 @@ def test_with_a_password_the_login_form_and_the_lab_are_used(hub: FakeHub) -> No
     test.run()
     assert names(test) == STEPS
     assert {"POST /hub/login", "GET /user/canary/lab"} <= set(hub.requests)
+
+
+@pytest.mark.parametrize(("host", "connect_to"), [("hub.localhost", ""), ("hub.example.org", "127.0.0.1")])
+def test_a_server_at_a_host_of_its_own_that_no_name_server_knows(host: str, connect_to: str) -> None:
+    with serving(FakeHub(host=host, subdomains=True)) as hub:
+        test = smoke_test(hub, password=PASSWORD, connect_to=connect_to)
+        test.run()
+    assert names(test) == STEPS
+    cookies = {(cookie.name, cookie.domain) for cookie in test._browser.cookies}
+    assert {("login", host), ("login", f"canary.{host}")} <= cookies
+
+
+def test_the_token_is_sent_to_no_other_host() -> None:
+    with serving(FakeHub(host="hub.localhost", subdomains=True, fault="elsewhere")) as hub:
+        words = "the server is at http://evil.example.org/user/canary/, which is not below its own"
+        with pytest.raises(StepFailed, match=words):
+            smoke_test(hub).run()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/user/ann/", True),
+        ("https://hub.example.org/user/ann/", True),
+        ("https://ann.hub.example.org:443/user/ann/", True),
+        ("https://ann.hub.example.org:8443/user/ann/", False),
+        ("http://ann.hub.example.org/user/ann/", False),
+        ("https://annhub.example.org/user/ann/", False),
+        ("https://example.org/user/ann/", False),
+    ],
+)
+def test_what_is_the_hubs_own(url: str, expected: bool) -> None:
+    assert Client("https://hub.example.org", Deadline(5)).belongs(url) is expected
+
+
+def test_names_are_looked_up_again_as_before() -> None:
+    asked = socket.getaddrinfo
+    with serving(FakeHub(host="hub.localhost")) as hub:
+        Client(hub.url, Deadline(5), TOKEN).ask("GET", "hub/home")
+    assert socket.getaddrinfo is asked
 
 
 def test_a_canary_unknown_to_the_hub_is_made(hub: FakeHub) -> None:

@@ -40,7 +40,7 @@ class Cluster:
     ) -> list[Json]:
         if kind == "Event":
             return self.events
-        return self.pods["student" if "singleuser" in str(label_selector) else "service"]
+        return self.pods[f"{str(label_selector).rpartition('=')[2]} in {namespace}"]
 
     def logs(self, pod: str, namespace: str, container: str, lines: int, previous: bool = False) -> str:
         if pod == "mute":
@@ -70,14 +70,11 @@ def test_events_of_a_pod_that_is_gone_are_found_by_its_name() -> None:
 
 def test_the_report_names_every_pod_and_survives_an_unreadable_log() -> None:
     pods = {
-        "student": [pod("jupyter-canary", "canary"), pod("jupyter-ann", "ann")],
-        "service": [
-            pod("hub-1", containers=("hub",)),
-            pod("mute", containers=("haproxy",)),
-            pod("pending", containers=()),
-        ],
+        "singleuser-server in jupyterhub": [pod("jupyter-canary", "canary"), pod("jupyter-ann", "ann")],
+        "hub in jupyterhub": [pod("hub-1", containers=("hub",)), pod("pending", containers=())],
+        "proxy in jupyterhub-edge": [pod("mute", containers=("haproxy",))],
     }
-    paragraphs = report(Cluster(pods, []), "jupyterhub", "canary", 7)
+    paragraphs = report(Cluster(pods, []), "jupyterhub", "jupyterhub-edge", "canary", 7)
     assert paragraphs == [
         "Last events of the server of canary:\n  none",
         "Last log lines of jupyter-canary, container notebook:\n  jupyter-canary notebook said\n  the last 7 lines",

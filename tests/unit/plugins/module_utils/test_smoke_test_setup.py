@@ -26,6 +26,8 @@ OPTIONS = {
     "timeout": 60,
     "url_validate_certs": True,
     "url_ca_path": None,
+    "connect_to": "",
+    "proxy_namespace": "",
 }
 SHARED = "hub_config: {JupyterHub: {authenticator_class: shared-password}}"
 OAUTH = "hub_config: {JupyterHub: {authenticator_class: generic-oauth}}"
@@ -123,7 +125,7 @@ class Greeter(BaseHTTPRequestHandler):
 
 
 def test_a_self_signed_address_is_believed_when_its_certificate_is_known(tmp_path: Path) -> None:
-    made = self_signed({}, "127.0.0.1", datetime.now(UTC))
+    made = self_signed({}, ["127.0.0.1"], datetime.now(UTC))
     for name, value in made.items():
         (tmp_path / name).write_bytes(base64.b64decode(value))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

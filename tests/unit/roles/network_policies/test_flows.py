@@ -11,7 +11,7 @@ import pytest
 
 Render = Callable[..., list[dict[str, Any]]]
 
-TEMPLATES = [("hub", "network.yml.j2"), ("proxy", "network.yml.j2")]
+TEMPLATES = [("hub", "network.yml.j2"), ("proxy", "namespace.yml.j2"), ("proxy", "network.yml.j2")]
 HUB, PROXY, STUDENT = "hub", "proxy", "singleuser-server"
 
 
@@ -41,6 +41,11 @@ ENDS: dict[str, Any] = {
     "cloud metadata by IPv6": ("fd00:ec2::254",),
     "other cloud's metadata": ("100.100.100.200",),
     "database": ("10.8.0.4",),
+    "edge's proxy": part("10.244.1.10", PROXY, "jupyterhub-edge"),
+    "another edge's proxy": part("10.244.2.10", PROXY, "jupyterhub-edge"),
+    "edge's certificate job": part("10.244.1.11", "certificate", "jupyterhub-edge"),
+    "edge's unknown pod": ("10.244.1.12", "jupyterhub-edge", {}),
+    "edge's false hub": part("10.244.1.13", HUB, "jupyterhub-edge"),
     "certificate job": part("10.244.1.9", "certificate"),
 }
 
@@ -111,6 +116,8 @@ DENIED = [
     ("internet", "hub", 8081),
     ("internet", "student", 8888),
     ("internet", "proxy", 8002),
+    ("edge's proxy", "student", 8888),
+    ("edge's proxy", "hub", 8081),
 ]
 
 
@@ -220,3 +227,48 @@ def test_the_job_that_orders_the_certificate(
     allows: Callable[..., bool], source: str, target: str, port: int, allowed: bool
 ) -> None:
     assert allows(source, target, port, **LETSENCRYPT) is allowed
+
+
+HOST_PORT: dict[str, Any] = {
+    **LETSENCRYPT,
+    "proxy_expose": "host_port",
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port", "allowed"),
+    [
+        ("internet", "edge's proxy", 8080, True),
+        ("internet", "edge's proxy", 8443, True),
+        ("internet", "edge's proxy", 8002, False),
+        ("edge's proxy", "another edge's proxy", 8002, True),
+        ("proxy", "edge's proxy", 8002, False),
+        ("edge's proxy", "student", 8888, True),
+        ("edge's proxy", "student", 22, False),
+        ("edge's proxy", "hub", 8081, True),
+        ("edge's proxy", "hub", 22, False),
+        ("edge's proxy", "API server", 6443, True),
+        ("edge's proxy", "DNS", 53, True),
+        ("edge's proxy", "internet", 443, False),
+        ("edge's proxy", "cloud metadata", 80, False),
+        ("hub", "edge's proxy", 8002, True),
+        ("hub", "edge's proxy", 8404, False),
+        ("edge's proxy", "edge's certificate job", 8080, True),
+        ("edge's certificate job", "edge's proxy", 8080, True),
+        ("edge's certificate job", "internet", 443, True),
+        ("edge's certificate job", "hub", 8081, False),
+        ("edge's certificate job", "student", 8888, False),
+        ("edge's unknown pod", "student", 8888, False),
+        ("edge's unknown pod", "hub", 8081, False),
+        ("edge's unknown pod", "internet", 443, False),
+        ("edge's false hub", "student", 8888, False),
+        ("edge's false hub", "edge's proxy", 8002, False),
+        ("student", "edge's proxy", 8002, False),
+        ("student", "edge's unknown pod", 80, False),
+        ("false proxy", "student", 8888, False),
+    ],
+)
+def test_a_proxy_in_a_namespace_of_its_own(
+    allows: Callable[..., bool], source: str, target: str, port: int, allowed: bool
+) -> None:
+    assert allows(source, target, port, **HOST_PORT) is allowed

@@ -74,6 +74,33 @@ def test_an_http_route(render: Render) -> None:
     }
 
 
+OWN_HOSTS = {**SITE, "hub_subdomain_host": "https://hub.example.org"}
+NAMES = ["hub.example.org", "*.hub.example.org"]
+
+
+def test_an_ingress_where_students_have_hosts_of_their_own(render: Render) -> None:
+    spec = rendered(render, proxy_expose="ingress", proxy_ingress_tls_secret="site-tls", **OWN_HOSTS)["spec"]
+    assert spec["tls"] == [{"hosts": NAMES, "secretName": "site-tls"}]
+    assert [rule["host"] for rule in spec["rules"]] == NAMES
+    assert spec["rules"][0]["http"] == spec["rules"][1]["http"]
+
+
+def test_an_http_route_where_students_have_hosts_of_their_own(render: Render) -> None:
+    assert rendered(render, proxy_expose="gateway", proxy_gateway_name="campus", **OWN_HOSTS)["spec"]["hostnames"] == NAMES
+
+
+def test_openshift_routes_where_students_have_hosts_of_their_own(render: Render) -> None:
+    hub, students = render(EXPOSE, proxy_expose="openshift_route", **OWN_HOSTS)
+    assert (hub["metadata"]["name"], students["metadata"]["name"]) == ("proxy", "proxy-students")
+    assert (hub["spec"]["host"], hub["spec"]["wildcardPolicy"]) == ("hub.example.org", "None")
+    # What a router takes for "all names below hub.example.org"; a path it would refuse.
+    assert (students["spec"]["host"], students["spec"]["wildcardPolicy"]) == ("students.hub.example.org", "Subdomain")
+    assert "path" not in students["spec"]
+    own = {"host": "", "path": "", "wildcardPolicy": ""}
+    assert {**hub["spec"], **own} == {**students["spec"], **own}
+    assert hub["metadata"]["annotations"] == students["metadata"]["annotations"]
+
+
 ROUTE = {
     "host": "hub.example.org",
     "to": {"kind": "Service", "name": "proxy-public", "weight": 100},

@@ -11,7 +11,9 @@ from campus_proxy.settings import Settings
 Render = Callable[..., list[dict[str, Any]]]
 Objects = dict[tuple[str, str], dict[str, Any]]
 
-TEMPLATES = (("proxy", "config.yml.j2"), ("proxy", "network.yml.j2"), ("proxy", "workloads.yml.j2"))
+TEMPLATES = tuple(
+    ("proxy", f"{name}.yml.j2") for name in ("namespace", "rights", "config", "network", "workloads")
+)
 # What role variables hold when they come from the command line, too: text.
 EVERYTHING: dict[str, Any] = {
     "jupyterhub_name": "course",
@@ -237,3 +239,65 @@ def test_the_options_arrive(full: Objects) -> None:
     egress = full["NetworkPolicy", "proxy"]["spec"]["egress"]
     assert EVERYTHING["proxy_egress"][0] in egress
     assert [{"port": 9999, "protocol": "TCP"}] in [rule.get("ports") for rule in egress]
+
+
+HOST_PORT: dict[str, Any] = {"proxy_expose": "host_port", "proxy_https": "secret", "proxy_https_secret": "tls"}
+EDGE = "jupyterhub-edge"
+
+
+@pytest.fixture(scope="module")
+def on_nodes(render: Render) -> list[dict[str, Any]]:
+    return render(*TEMPLATES, **HOST_PORT, proxy_host_http_port=8080, jupyterhub_url="https://hub.example.org/")
+
+
+def in_namespace(objects: list[dict[str, Any]], namespace: str) -> Objects:
+    """The objects of a namespace."""
+    return by_name([item for item in objects if item["metadata"].get("namespace") == namespace])
+
+
+def test_ports_of_nodes_have_a_namespace_of_their_own(on_nodes: list[dict[str, Any]]) -> None:
+    (namespace,) = [item for item in on_nodes if item["kind"] == "Namespace"]
+    assert namespace["metadata"]["name"] == EDGE
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+    assert namespace["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "campus.jupyterhub", "teardown finds it so"
+    assert set(in_namespace(on_nodes, "jupyterhub")) == {("Role", "proxy-edge"), ("RoleBinding", "proxy-edge")}
+    assert in_namespace(on_nodes, EDGE)["NetworkPolicy", "default-deny"]["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+
+
+def test_the_pods_there_are_as_restricted_as_before(on_nodes: list[dict[str, Any]], plain: Objects) -> None:
+    found = in_namespace(on_nodes, EDGE)
+    test_pod_security_restricted(found)
+    assert pod(found)["securityContext"] == pod(plain)["securityContext"]
+    assert not pod(found).get("hostNetwork")
+
+
+def test_the_ports_of_the_nodes_lead_to_haproxy(on_nodes: list[dict[str, Any]], plain: Objects) -> None:
+    found = in_namespace(on_nodes, EDGE)
+    (haproxy,) = pod(found)["containers"]
+    ports = {port["name"]: (port["containerPort"], port.get("hostPort")) for port in haproxy["ports"]}
+    assert ports == {"http": (8080, 8080), "https": (8443, 443), "monitor": (8404, None)}
+    assert all("hostPort" not in port for container in containers(plain) for port in container["ports"])
+    assert found["Service", "proxy-public"]["spec"]["type"] == "ClusterIP"
+
+
+def test_a_port_that_is_taken_is_not_waited_for_for_ever(on_nodes: list[dict[str, Any]]) -> None:
+    strategy = in_namespace(on_nodes, EDGE)["Deployment", "proxy"]["spec"]["strategy"]["rollingUpdate"]
+    assert strategy == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+def test_the_proxy_looks_into_the_hubs_namespace_from_its_own(on_nodes: list[dict[str, Any]]) -> None:
+    theirs, ours = in_namespace(on_nodes, "jupyterhub"), in_namespace(on_nodes, EDGE)
+    proxy = {"kind": "ServiceAccount", "name": "proxy", "namespace": EDGE}
+    assert theirs["RoleBinding", "proxy-edge"]["subjects"] == [proxy]
+    test_the_proxy_may_only_look({("Role", "proxy"): theirs["Role", "proxy-edge"]})
+    hub = {"kind": "ServiceAccount", "name": "hub", "namespace": "jupyterhub"}
+    assert ours["RoleBinding", "proxy"]["subjects"] == [proxy, hub]
+    (rule,) = ours["Role", "proxy"]["rules"]
+    assert (rule["resources"], rule["verbs"]) == (["endpointslices"], ["get", "list", "watch"])
+    for container in containers(ours):
+        fields = {item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"] for item in container["env"] if "valueFrom" in item}
+        assert fields["CAMPUS_NAMESPACE"] == "metadata.namespace"
+        assert Settings.from_env(environment(container)).hub_namespace == "jupyterhub"
