@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from playwright.sync_api import Browser, Locator, Page, WebSocket, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Locator, Page, WebSocket, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 START_SECONDS = 120.0
@@ -22,13 +22,20 @@ expect.set_options(timeout=LAB_SECONDS * 1000)
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a display; root needs it without its sandbox."""
+    """Debian's Chromium, without a display."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--no-proxy-server"])
-        try:
+        with launched(playwright.chromium) as browser:
             yield browser
-        finally:
-            browser.close()
+
+
+@contextmanager
+def launched(kind: BrowserType, *arguments: str) -> Iterator[Browser]:
+    """One more browser of a kind that runs already; root needs it without its sandbox."""
+    browser = kind.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--no-proxy-server", *arguments])
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 class Student:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.tests.browser.student import chromium
+from ansible_collections.campus.jupyterhub.tests.browser.student import chromium, launched
 from ansible_collections.campus.jupyterhub.tests.cluster import fixtures
-from ansible_collections.campus.jupyterhub.tests.cluster.support import SITE, Kube, Site, Student
+from ansible_collections.campus.jupyterhub.tests.cluster.support import SITE, Kube, Site, Student, ready
 from playwright.sync_api import Browser
 
 collect_ignore_glob = [] if SITE in os.environ else ["test_*.py"]
@@ -33,13 +35,35 @@ def ben(site: Site, password: str) -> Student:
 
 
 @pytest.fixture(scope="session")
-def course(site: Site, kube: Kube) -> Site:
-    """The second hub, reached directly at its own port on a node."""
-    (port,) = kube.core.read_namespaced_service("hub-direct", "course").spec.ports
-    addresses = kube.core.list_node().items[0].status.addresses
-    (address,) = [each.address for each in addresses if each.type == "InternalIP"]
-    url = f"http://{address}:{port.node_port}"
-    return replace(site, facts={**site.facts, "url": url, "namespace": "course"})
+def course(site: Site) -> Site:
+    """The second hub, whose host no name server knows, and whose students have hosts below it."""
+    facts = {"url": "https://course.test", "namespace": "course", "proxy_namespace": "course-edge"}
+    return replace(site, facts={**site.facts, **facts})
+
+
+@pytest.fixture(scope="session")
+def course_doors(kube: Kube) -> dict[str, str]:
+    """Name of a replica of the second hub's proxy to the address of its node."""
+    pods = kube.pods("component=proxy", "course-edge")
+    return {pod.metadata.name: pod.status.host_ip for pod in pods if ready(pod)}
+
+
+@pytest.fixture(scope="session")
+def course_reach(kube: Kube, course_doors: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """How to get to the second hub: to which node, and whom to trust there."""
+    certificate = kube.core.read_namespaced_secret("proxy-self-signed", "course-edge").data["tls.crt"]
+    path = tmp_path_factory.mktemp("course") / "proxy.pem"
+    path.write_bytes(base64.b64decode(certificate))
+    return {"connect_to": min(course_doors.values()), "ca_path": str(path)}
+
+
+@pytest.fixture(scope="session")
+def course_browser(browser: Browser, course_reach: dict[str, Any]) -> Iterator[Browser]:
+    """A real browser that finds the second hub, and was told to trust it."""
+    address = course_reach["connect_to"]
+    rules = f"--host-resolver-rules=MAP course.test {address}, MAP *.course.test {address}"
+    with launched(browser.browser_type, rules, "--ignore-certificate-errors") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +73,15 @@ def course_kube(course: Site) -> Kube:
 
 
 @pytest.fixture(scope="session")
-def eve(course: Site, course_kube: Kube) -> Student:
+def course_password(course_kube: Kube) -> str:
+    """The shared password of the second hub's students."""
+    return course_kube.secret("hub-secret", "student_password")
+
+
+@pytest.fixture(scope="session")
+def eve(course: Site, course_password: str, course_reach: dict[str, Any]) -> Student:
     """A student of the second hub, without a server."""
-    return Student(course.url, "eve", course_kube.secret("hub-secret", "student_password"))
+    return Student(course.url, "eve", course_password, own_host=True, **course_reach)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -186,18 +186,25 @@ def ready(pod: Any) -> bool:
 
 
 class Student:
-    """A student who logged in by the form and goes on with an API token of their own."""
+    """A student who logged in by the form and goes on with an API token of their own.
 
-    def __init__(self, url: str, name: str, password: str) -> None:
+    Attributes:
+        home: where the student's server is, below the hub's address or, with ``own_host``, at a host of its own.
+    """
+
+    def __init__(self, url: str, name: str, password: str, *, own_host: bool = False, **reach: Any) -> None:
+        """``reach`` is how to get there, as Client takes it."""
         self.url = url
         self.name = name
         self.password = password
-        self.home = f"user/{quote(name)}"
+        scheme, _colon, host = url.partition("://")
+        self.home = f"{scheme}://{name}.{host}/user/{quote(name)}" if own_host else f"user/{quote(name)}"
+        self._reach = reach
         self._user_api = f"hub/api/users/{quote(name)}"
         self.token = self._log_in()
 
     def _log_in(self) -> str:
-        browser = Client(self.url, Deadline(REQUEST_SECONDS))
+        browser = Client(self.url, Deadline(REQUEST_SECONDS), **self._reach)
         browser.ask("GET", "hub/login")
         form = {"username": self.name, "password": self.password, "_xsrf": browser.cookie("_xsrf")}
         browser.ask("POST", "hub/login?next=%2Fhub%2Fhome", form=form)
@@ -212,7 +219,7 @@ class Student:
     @property
     def client(self) -> Client:
         """A client with the student's token, good for one request or one stream of events."""
-        return Client(self.url, Deadline(REQUEST_SECONDS), self.token)
+        return Client(self.url, Deadline(REQUEST_SECONDS), self.token, **self._reach)
 
     def ask(self, method: str, path: str, payload: Any = None, expected: tuple[int, ...] = (200,)) -> Answer:
         """One request below the hub's public address."""

@@ -79,8 +79,8 @@ def test_the_password_of_the_database_is_in_no_configmap(course_kube: Kube) -> N
     assert "only-for-tests" not in str(data)
 
 
-def test_the_profiles_are_offered(course: Site, browser: Browser, eve: Student) -> None:
-    with BrowserStudent(browser, course.url, eve.name) as visitor:
+def test_the_profiles_are_offered(course: Site, course_browser: Browser, eve: Student) -> None:
+    with BrowserStudent(course_browser, course.url, eve.name) as visitor:
         visitor.fill_in_login(eve.password).click()
         form = visitor.page.locator("#kubespawner-profiles-list")
         expect(form).to_contain_text("Small, for reading")

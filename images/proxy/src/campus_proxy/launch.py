@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from campus_proxy import certificate, state
 from campus_proxy.settings import Settings, from_env_or_exit
@@ -70,6 +71,8 @@ def environment(settings: Settings, env: Mapping[str, str], resolv_conf: str, ha
         "CAMPUS_TLS_FILE": settings.tls_file,
         "CAMPUS_HTTPS": settings.https,
         "CAMPUS_PUBLIC_PORT": "" if settings.public_port == 443 else f":{settings.public_port}",
+        "CAMPUS_HUB_ORIGIN": settings.subdomain_host,
+        "CAMPUS_BELOW_HUB": f".{urlsplit(settings.subdomain_host).hostname}" if settings.subdomain_host else "",
         "CAMPUS_HTTP_PORT": settings.http_port,
         "CAMPUS_HTTPS_PORT": settings.https_port,
         "CAMPUS_MONITOR_PORT": settings.monitor_port,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
     text = env.get(name, "") or choices[0]
     if text not in choices:
         raise BadSettings(f"{name} is {text!r}; it must be one of {', '.join(choices)}")
+    return text
+
+
+def _origin(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "").rstrip("/")
+    if text and not re.fullmatch(r"https?://[A-Za-z0-9_.-]+(:[0-9]+)?", text):
+        raise BadSettings(f"{name} is {text!r}; it must be scheme and host, such as https://hub.example.org")
     return text
 
 
@@ -56,6 +64,8 @@ class Settings:
     acme_host: str
     acme_port: int
     public_port: int
+    subdomain_host: str
+    """Scheme and host of the hub where each student has a host below it; empty where all are at one."""
     drain_seconds: int
     max_connections: int
     threads: int
@@ -104,6 +114,7 @@ class Settings:
             tls_dir=Path(env.get("CAMPUS_TLS_DIR", "") or "/run/secrets/campus-tls"),
             acme_host=env.get("CAMPUS_ACME_HOST", "") or "proxy-acme",
             acme_port=_number(env, "CAMPUS_ACME_PORT", 80, 1, 65535),
+            subdomain_host=_origin(env, "CAMPUS_SUBDOMAIN_HOST"),
             public_port=_number(env, "CAMPUS_PUBLIC_PORT", 443, 1, 65535),
             drain_seconds=_number(env, "CAMPUS_DRAIN_SECONDS", 300, 0, 86400),
             max_connections=_number(env, "CAMPUS_MAX_CONNECTIONS", 20000, 100, 1_000_000),

@@ -16,6 +16,7 @@ from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
 from campus_proxy.haproxy import HaproxyError, RouteMap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
 ROUTES = {
     "/user/ann/": "ann",
@@ -124,6 +125,38 @@ async def test_where_a_url_goes(make_haproxy: MakeHaproxy, servers: Servers) -> 
         assert (answer["server"], path[:40]) == (server, path[:40])
         assert answer["path"] == path, "the request must go on as it came"
         assert model("hub.example.org", path.partition("?")[0]) == server, "the model of the test below agrees"
+
+
+OWN_HOSTS = [
+    ("ann.hub.example.org", "/user/ann/lab", "ann"),
+    ("ANN.hub.example.org:8443", "/user/ann/lab?token=x", "ann"),
+    ("hub.example.org", "/hub/login", "hub"),
+    ("hub.example.org", "/user/ann/lab", "hub"),
+    ("127.0.0.1", "/hub/health", "hub"),
+    ("ann.hub.example.org", "/hub/login?next=%2F", "https://hub.example.org:8443/hub/login?next=%2F"),
+    ("ann.hub.example.org", "/user/ben/lab", "https://hub.example.org:8443/user/ben/lab"),
+    ("ben.hub.example.org", "/user/ann/lab", "https://hub.example.org:8443/user/ann/lab"),
+    ("Ben.Hub.Example.Org", "//evil.example.com/", "https://hub.example.org:8443//evil.example.com/"),
+    ("a.b.hub.example.org", "/", "https://hub.example.org:8443/"),
+    ("other.example.org", "/hub/login", "hub"),
+    # Left from a time when all were at one host.
+    ("ann.hub.example.org", "/user/old/lab", "https://hub.example.org:8443/user/old/lab"),
+]
+
+
+@pytest.mark.parametrize(("host", "path", "where"), OWN_HOSTS)
+async def test_where_students_have_hosts_of_their_own_the_hub_is_at_its_own_alone(
+    make_haproxy: MakeHaproxy, servers: Servers, host: str, path: str, where: str
+) -> None:
+    haproxy = make_haproxy(hub_port=await servers.start("hub"), subdomain_host="https://hub.example.org:8443")
+    ports = {name: await servers.start(name) for name in ("ann", "old")}
+    routes = {"ann.hub.example.org/user/ann/": ports["ann"], "/user/old/": ports["old"]}
+    await haproxy.route_map.replace({key: f"127.0.0.1|{port}" for key, port in routes.items()}, "test")
+    async with aiohttp.ClientSession() as session:
+        url = URL(haproxy.url + path, encoded=True)
+        async with session.get(url, headers={"Host": host}, allow_redirects=False) as answer:
+            found = answer.headers["Location"] if answer.status == 302 else (await answer.json())["server"]
+    assert found == where
 
 
 async def test_every_url_goes_where_the_model_says(make_haproxy: MakeHaproxy, servers: Servers) -> None:

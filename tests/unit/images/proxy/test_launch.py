@@ -71,6 +71,7 @@ def test_connections_fit_into_the_open_files(wanted: int, files: int, limit: int
         {"https": "self_signed"},
         {"https": "secret", "public_port": 8443},
         {"https": "letsencrypt"},
+        {"https": "self_signed", "subdomain_host": "https://hub.example.org:8443"},
     ],
 )
 def test_haproxy_takes_the_configuration(tmp_path: Path, more: dict[str, Any]) -> None:
@@ -159,6 +160,7 @@ def test_the_drain_waits_for_the_endpoint_and_not_for_ever() -> None:
 @pytest.mark.parametrize(
     ("env", "words"),
     [
+        ({"CAMPUS_SUBDOMAIN_HOST": "hub.example.org"}, "CAMPUS_SUBDOMAIN_HOST is 'hub.example.org'; it must be scheme"),
         ({"CAMPUS_HUB_PORT": "x"}, "CAMPUS_HUB_PORT is 'x'; it must be a whole number from 1 to 65535"),
         ({"CAMPUS_THREADS": "0"}, "CAMPUS_THREADS is '0'"),
         ({"CAMPUS_HTTPS": "maybe"}, "must be one of disabled, secret"),
