@@ -30,7 +30,9 @@ options:
     type: str
     required: true
   hosts:
-    description: The names or addresses that people are to see, such as V(*.hub.example.edu) for all names below one. Empty checks none.
+    description:
+      - The names or addresses that people are to see, such as V(*.hub.example.edu) for all names below one.
+      - Empty checks none.
     type: list
     elements: str
     default: []

@@ -43,7 +43,7 @@ class SmokeTest:
         seconds: time allowed for all steps together, in seconds.
         validate_certs: check the certificate of an https address.
         ca_path: certificates to check with instead of the machine's own.
-        connect_to: address at which the hub's host, and every name below it, is to be found; empty: as the machine says.
+        connect_to: address of the hub's host and every name below it; empty: as name servers say.
         steps: name and duration in seconds of each step done.
     """
 
@@ -68,7 +68,7 @@ class SmokeTest:
         self._kernel = ""
 
     def _client(self, deadline: Deadline, token: str) -> Client:
-        return Client(self.url, deadline, token, self.validate_certs, self.ca_path, self.connect_to)
+        return Client(self.url, deadline, token, self.validate_certs, self.ca_path, connect_to=self.connect_to)
 
     def run(self) -> None:
         """Do every step; raises StepFailed at the first that does not succeed."""

@@ -106,6 +106,7 @@ class Client:
         token: str = "",
         validate_certs: bool = True,
         ca_path: str | None = None,
+        *,
         connect_to: str = "",
     ) -> None:
         """``connect_to`` is the address at which the hub's host, and every name below it, is to be found."""

@@ -73,7 +73,7 @@ options:
     type: path
   connect_to:
     description:
-      - Address at which the host of O(url), and every name below it, is to be found; such as the one of a load balancer before DNS knows it.
+      - Address of the host of O(url) and every name below it, such as that of a load balancer before DNS knows it.
       - Names below C(localhost) are this machine's, as they are for browsers.
     type: str
     default: ""

@@ -23,9 +23,8 @@ expect.set_options(timeout=LAB_SECONDS * 1000)
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a display."""
-    with sync_playwright() as playwright:
-        with launched(playwright.chromium) as browser:
-            yield browser
+    with sync_playwright() as playwright, launched(playwright.chromium) as browser:
+        yield browser
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ ON_NODE = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "at-a-port-of-its-node"},
-    "spec": {"containers": [{"name": "c", "image": "example.invalid/none", "ports": [{"containerPort": 80, "hostPort": 80}]}]},
+    "spec": {
+        "containers": [{"name": "c", "image": "example.invalid/none", "ports": [{"containerPort": 80, "hostPort": 80}]}]
+    },
 }
 
 
@@ -36,30 +39,33 @@ def status(page: Page, url: str) -> int:
 def test_a_student_works_at_a_host_of_their_own_and_nobody_else_does(
     course: Site, course_browser: Browser, course_kube: Kube, course_password: str
 ) -> None:
-    with BrowserStudent(course_browser, course.url, "finn") as finn:
+    # A disk that an earlier run left would open with its notebook and questions about that.
+    name = f"finn{uuid.uuid4().hex[:6]}"
+    home = f"https://{name}.course.test/user/{name}/"
+    with BrowserStudent(course_browser, course.url, name) as finn:
         finn.first_output(course_password)
-        assert finn.page.url.startswith("https://finn.course.test/user/finn/")
+        assert finn.page.url.startswith(home)
         finn.screenshot(course.folder / "screenshots", "own-host")
         context = finn.page.context
         assert {LOGIN, SESSION} <= sent_to(context, f"{course.url}/hub/")
-        assert sent_to(context, "https://finn.course.test/user/finn/") == {SESSION, "jupyterhub-user-finn"}
+        assert sent_to(context, home) == {SESSION, f"jupyterhub-user-{name}"}
         assert sent_to(context, "https://gita.course.test/user/gita/") == {SESSION}
-        assert "jupyterhub-user-finn" not in sent_to(context, f"{course.url}/user/finn/")
+        assert f"jupyterhub-user-{name}" not in sent_to(context, f"{course.url}/user/{name}/")
         routes = course_kube.discovery.list_namespaced_endpoint_slice("course", label_selector="component=route").items
         specs = {json.loads(route.metadata.annotations["campus.jupyterhub/routespec"]) for route in routes}
-        assert "finn.course.test/user/finn/" in specs
+        assert home.removeprefix("https://") in specs
         with BrowserStudent(course_browser, course.url, "gita") as gita:
             gita.log_in(course_password)
-            assert status(gita.page, "https://finn.course.test/user/finn/lab") == 403
+            assert status(gita.page, f"{home}lab") == 403
             # The path alone leads nowhere at another host.
-            assert status(gita.page, "https://gita.course.test/user/finn/api/status") in (403, 404)
+            assert status(gita.page, f"https://gita.course.test/user/{name}/api/status") in (403, 404)
         finn.stop_server()
 
 
-def test_a_token_is_good_at_the_own_host_alone(course: Site, course_password: str, course_reach: dict[str, Any]) -> None:
-    hana, ivo = (
-        Student(course.url, name, course_password, own_host=True, **course_reach) for name in ("hana", "ivo")
-    )
+def test_a_token_is_good_at_the_own_host_alone(
+    course: Site, course_password: str, course_reach: dict[str, Any]
+) -> None:
+    hana, ivo = (Student(course.url, name, course_password, own_host=True, **course_reach) for name in ("hana", "ivo"))
     hana.start()
     assert hana.run("print(6 * 7)") == "42\n"
     ivo.ask("GET", f"{hana.home}/api/status", expected=(403,))

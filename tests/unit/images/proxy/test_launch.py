@@ -89,7 +89,9 @@ def test_haproxy_takes_the_configuration(tmp_path: Path, more: dict[str, Any]) -
 
 
 def test_a_proxy_in_a_namespace_of_its_own_finds_the_hub_in_the_hubs(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, namespace="campus-edge", hub_namespace="campus", hub_host="hub", https="letsencrypt")
+    settings = make_settings(
+        tmp_path, namespace="campus-edge", hub_namespace="campus", hub_host="hub", https="letsencrypt"
+    )
     env = launch.environment(settings, {}, RESOLV_CONF.replace("campus.", "campus-edge."), 20000)
     assert env["CAMPUS_HUB"] == "hub.campus.svc.cluster.local:8081"
     assert env["CAMPUS_ACME"] == "proxy-acme.campus-edge.svc.cluster.local:80"

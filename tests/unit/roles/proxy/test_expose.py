@@ -86,7 +86,9 @@ def test_an_ingress_where_students_have_hosts_of_their_own(render: Render) -> No
 
 
 def test_an_http_route_where_students_have_hosts_of_their_own(render: Render) -> None:
-    assert rendered(render, proxy_expose="gateway", proxy_gateway_name="campus", **OWN_HOSTS)["spec"]["hostnames"] == NAMES
+    assert (
+        rendered(render, proxy_expose="gateway", proxy_gateway_name="campus", **OWN_HOSTS)["spec"]["hostnames"] == NAMES
+    )
 
 
 def test_openshift_routes_where_students_have_hosts_of_their_own(render: Render) -> None:

@@ -11,9 +11,7 @@ from campus_proxy.settings import Settings
 Render = Callable[..., list[dict[str, Any]]]
 Objects = dict[tuple[str, str], dict[str, Any]]
 
-TEMPLATES = tuple(
-    ("proxy", f"{name}.yml.j2") for name in ("namespace", "rights", "config", "network", "workloads")
-)
+TEMPLATES = tuple(("proxy", f"{name}.yml.j2") for name in ("namespace", "rights", "config", "network", "workloads"))
 # What role variables hold when they come from the command line, too: text.
 EVERYTHING: dict[str, Any] = {
     "jupyterhub_name": "course",
@@ -259,7 +257,9 @@ def test_ports_of_nodes_have_a_namespace_of_their_own(on_nodes: list[dict[str, A
     (namespace,) = [item for item in on_nodes if item["kind"] == "Namespace"]
     assert namespace["metadata"]["name"] == EDGE
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
-    assert namespace["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "campus.jupyterhub", "teardown finds it so"
+    assert namespace["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "campus.jupyterhub", (
+        "teardown finds it so"
+    )
     assert set(in_namespace(on_nodes, "jupyterhub")) == {("Role", "proxy-edge"), ("RoleBinding", "proxy-edge")}
     assert in_namespace(on_nodes, EDGE)["NetworkPolicy", "default-deny"]["spec"] == {
         "podSelector": {},
@@ -294,10 +294,16 @@ def test_the_proxy_looks_into_the_hubs_namespace_from_its_own(on_nodes: list[dic
     assert theirs["RoleBinding", "proxy-edge"]["subjects"] == [proxy]
     test_the_proxy_may_only_look({("Role", "proxy"): theirs["Role", "proxy-edge"]})
     hub = {"kind": "ServiceAccount", "name": "hub", "namespace": "jupyterhub"}
-    assert ours["RoleBinding", "proxy"]["subjects"] == [proxy, hub]
-    (rule,) = ours["Role", "proxy"]["rules"]
-    assert (rule["resources"], rule["verbs"]) == (["endpointslices"], ["get", "list", "watch"])
+    rights = {
+        name: [(rule["resources"], rule["verbs"]) for rule in ours["Role", name]["rules"]] for name in ("proxy", "hub")
+    }
+    look = (["endpointslices"], ["get", "list", "watch"])
+    assert rights == {"proxy": [look], "hub": [look, (["pods"], ["delete"])]}
+    assert ours["RoleBinding", "proxy"]["subjects"] == [proxy]
+    assert ours["RoleBinding", "hub"]["subjects"] == [hub]
     for container in containers(ours):
-        fields = {item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"] for item in container["env"] if "valueFrom" in item}
+        fields = {
+            item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"] for item in container["env"] if "valueFrom" in item
+        }
         assert fields["CAMPUS_NAMESPACE"] == "metadata.namespace"
         assert Settings.from_env(environment(container)).hub_namespace == "jupyterhub"
