@@ -72,7 +72,7 @@ def full() -> list[Fault]:
         ReplicaKilled(20),
         ReplicaHangs(90, lingers=75),
         *three_replicas(),
-        ReplicaHangsForLong(servers=50, at_once=10),
+        ReplicaHangsForLong(servers=50, at_once=5),
         RollingUpdate(0),
         ApiServerStopped(240),
         ReplicaKilledMeanwhile(60),

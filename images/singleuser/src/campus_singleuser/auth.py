@@ -20,7 +20,7 @@ User = dict[str, Any]
 
 
 class HubAway(Exception):
-    """The hub said nothing about the token: no connection, no answer in time, too busy, or a 5xx."""
+    """The hub said nothing about the token: no connection, no answer in time, too busy, a 404 or a 5xx."""
 
 
 class PatientHubOAuth(HubOAuth):  # type: ignore[misc]
@@ -94,7 +94,8 @@ class PatientHubOAuth(HubOAuth):  # type: ignore[misc]
                 if response.status in (401, 403):
                     self.log.warning("The hub does not know the token of this request [%d]", response.status)
                     return None
-                if response.status >= 500 or response.status in (408, 429):
+                # A 404 was seen on an overloaded machine; whatever its cause, it says nothing about the token.
+                if response.status >= 500 or response.status in (404, 408, 429):
                     raise HubAway(f"it answered {response.status}")
                 if response.status >= 400:
                     raise HTTPError(500, f"The hub refused to identify the user [{response.status}]")

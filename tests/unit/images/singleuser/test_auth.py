@@ -114,7 +114,7 @@ async def test_a_known_token_is_known_while_the_hub_is_gone(hub: FakeHub, oauth:
     assert await user(oauth) == before
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
+@pytest.mark.parametrize("status", [404, 408, 429, 500, 502, 503, 504])
 async def test_a_known_token_is_known_while_the_hub_is_ill(hub: FakeHub, oauth: PatientHubOAuth, status: int) -> None:
     before = await user(oauth)
     hub.status = status
