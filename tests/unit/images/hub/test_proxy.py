@@ -116,20 +116,6 @@ async def test_a_replica_without_the_route_is_skipped_after_a_bound_counted_and_
     assert "proxy-1" not in caplog.text
 
 
-async def test_a_route_is_not_offered_while_a_replica_that_is_behind_is_sent_newcomers(
-    api: FakeApi, proxy: EndpointSliceProxy, ann: CampusSpawner, replicas: list[Replica], clock: LoopClock
-) -> None:
-    replicas[0].mode = "silent"
-    adding = asyncio.create_task(proxy.add_user(ann.user))
-    await eventually(lambda: bool(replicas[0].asked) and bool(replicas[1].asked))
-    clock.forward(proxy.silent_replica_timeout + 0.5)
-    done, _pending = await asyncio.wait([adding], timeout=0.5)
-    assert not done
-    api.put("endpointslices", agent_slice("proxy-0", "127.0.0.1", replicas[0].port, ready=False), "MODIFIED")
-
-    await within_reason(adding)
-
-
 async def test_a_replica_that_goes_away_is_no_longer_waited_for(
     api: FakeApi,
     proxy: EndpointSliceProxy,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock, eventually
+from campus_hub.proxy import EndpointSliceProxy
 from campus_hub.replicas import serving
 
-from .conftest import agent_slice
+from .conftest import FakeApi, Replica, agent_slice
 
 
 @pytest.mark.parametrize(
@@ -37,3 +41,19 @@ def test_slices_without_the_port_or_endpoints_are_passed_over() -> None:
     empty = agent_slice("proxy-1", "10.0.0.1", 8002) | {"endpoints": None}
 
     assert serving([other, empty], "agent") == {}
+
+
+async def test_a_route_is_not_offered_while_a_replica_that_is_behind_is_sent_newcomers(
+    api: FakeApi, proxy: EndpointSliceProxy, replicas: list[Replica], clock: LoopClock
+) -> None:
+    replicas[0].mode = "silent"
+    route = api.put("endpointslices", {"metadata": {"name": "route"}})["metadata"]
+    version = (route["name"], route["uid"], route["resourceVersion"])
+    waiting = asyncio.create_task(proxy.replicas.wait_until_applied(*version, bound=600))
+    await eventually(lambda: bool(replicas[0].asked) and bool(replicas[1].asked))
+    clock.forward(600.5)
+    done, _pending = await asyncio.wait([waiting], timeout=0.5)
+    assert not done
+    api.put("endpointslices", agent_slice("proxy-0", "127.0.0.1", replicas[0].port, ready=False), "MODIFIED")
+
+    assert await asyncio.wait_for(waiting, 30) == ["proxy-0"]

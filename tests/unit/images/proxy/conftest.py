@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from ansible_collections.campus.jupyterhub.tests.unit.certificates import make_pair
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import FakeApi, Haproxy, Servers, make_settings
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.visitor import HOST
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.whole import Replica, running
+from campus_proxy import agent as agent_module
 from campus_proxy import certificate, launch, routes
+from campus_proxy.kube import Reflector
 
 
 @pytest_asyncio.fixture
@@ -80,3 +85,27 @@ def loopback_pods(monkeypatch: pytest.MonkeyPatch) -> None:
     strict = routes.host_address
     monkeypatch.setattr(routes, "host_address", lambda text: text if text == "127.0.0.1" else strict(text))
     monkeypatch.setattr("campus_proxy.agent.host_address", routes.host_address)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agents that look and try again sooner than real ones."""
+    for name, value in {
+        "WATCH_SECONDS": 0.1,
+        "SAVE_SECONDS": 0.02,
+        "RETRY_SECONDS": 0.1,
+        "RESOLVE_SECONDS": 0.3,
+    }.items():
+        monkeypatch.setattr(agent_module, name, value)
+    monkeypatch.setattr(agent_module, "FAILURE_SECONDS", 0.1)
+    monkeypatch.setattr(agent_module, "Reflector", partial(Reflector, longest_pause=0.2))
+
+
+@pytest_asyncio.fixture
+async def replica(make_haproxy: MakeHaproxy, api: FakeApi, servers: Servers) -> AsyncIterator[Replica]:
+    """A replica with a hub behind it."""
+    haproxy = make_haproxy(hub_port=await servers.start("hub"))
+    async with running(haproxy, api) as (agent, client), aiohttp.ClientSession() as session:
+        whole = Replica(haproxy, agent, client, api, servers, session)
+        await whole.until("/", "hub")
+        yield whole

@@ -3,149 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
-from aiohttp.test_utils import TestClient, TestServer
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.conftest import MakeHaproxy
 from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import (
     PODS,
     SLICES,
     FakeApi,
-    Haproxy,
     Servers,
     make_pod,
     make_slice,
     make_target_slice,
 )
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.whole import Replica, running
 from ansible_collections.campus.jupyterhub.tests.unit.waiting import eventually
 from campus_proxy import agent as agent_module
-from campus_proxy.agent import Agent
-from campus_proxy.kube import Api, Reflector
 from campus_proxy.peers import Peers
 from campus_proxy.routes import slice_name
-from campus_proxy.server import build_app
 
-pytestmark = pytest.mark.usefixtures("loopback_pods")
-
-
-@dataclass
-class Replica:
-    """HAProxy, its agent, and what they talk to."""
-
-    haproxy: Haproxy
-    agent: Agent
-    client: TestClient[Any, Any]
-    api: FakeApi
-    servers: Servers
-    session: aiohttp.ClientSession
-
-    async def who(self, path: str) -> str:
-        """Which server answers a student, or the status."""
-        try:
-            async with self.session.get(self.haproxy.url + path) as answer:
-                return str((await answer.json())["server"]) if answer.status == 200 else str(answer.status)
-        except aiohttp.ClientConnectionError:
-            return "nobody"
-
-    async def student(self, name: str, **pod: Any) -> dict[str, Any]:
-        """A student with a server, a pod and a route; returns the slice."""
-        port = await self.servers.start(name)
-        self.api.put(PODS, make_pod(f"pod-{name}", "127.0.0.1", **pod))
-        return self.api.put(SLICES, make_slice(f"/user/{name}/", "127.0.0.1", port, f"pod-{name}"))
-
-    async def acknowledge(self, obj: dict[str, Any], timeout: float = 30, **changed: Any) -> tuple[int, dict[str, Any]]:
-        """Ask whether HAProxy has this version of the slice."""
-        metadata = obj["metadata"] | changed
-        query = {key: metadata[key] for key in ("name", "uid", "resourceVersion")} | {"timeout": str(timeout)}
-        answer = await self.client.get("/acknowledge", params=query)
-        return answer.status, await answer.json()
-
-    async def until(self, path: str, server: str) -> None:
-        """Wait until this server answers."""
-        end = time.monotonic() + 30
-        while (seen := await self.who(path)) != server:
-            assert time.monotonic() < end, f"{path} still goes to {seen}"
-            await asyncio.sleep(0.02)
-
-    async def until_refused(self, obj: dict[str, Any], reason: str) -> None:
-        """Wait until the agent gives this reason for not acknowledging; what it watches reaches it piece by piece."""
-        end = time.monotonic() + 30
-        while (said := await self.acknowledge(obj, 0.02))[1]["reason"] != reason:
-            assert time.monotonic() < end, f"the agent still says {said}"
-        assert said[0] == 408
-
-    async def until_owned(self) -> None:
-        """Wait until HAProxy's map is the running agent's."""
-        async with asyncio.timeout(30):
-            while await self.haproxy.route_map.owner() != self.agent.owner:
-                await asyncio.sleep(0.02)
-
-    async def ready(self) -> int:
-        """The status with which the agent tells the kubelet whether somebody new may come."""
-        return (await self.client.get("/ready")).status
-
-    async def uses(self, **query: str) -> list[dict[str, Any]]:
-        """What students' servers were asked for, as the agent tells staff."""
-        answer = await self.client.get("/students", params=query)
-        assert answer.status == 200
-        return list((await answer.json())["students"])
-
-    def saved(self, routespec: str) -> bool:
-        """Say whether the map on disk is this agent's and has a route."""
-        text = self.haproxy.settings.route_map.read_text()
-        return f"{routespec} " in text and f"file-{self.agent.owner}" in text
-
-
-StartAgent = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "WATCH_SECONDS": 0.1,
-        "SAVE_SECONDS": 0.02,
-        "RETRY_SECONDS": 0.1,
-        "RESOLVE_SECONDS": 0.3,
-    }.items():
-        monkeypatch.setattr(agent_module, name, value)
-    monkeypatch.setattr(agent_module, "FAILURE_SECONDS", 0.1)
-    monkeypatch.setattr(agent_module, "Reflector", partial(Reflector, longest_pause=0.2))
-
-
-@asynccontextmanager
-async def running(haproxy: Haproxy, api: FakeApi, **more: Any) -> AsyncIterator[tuple[Agent, TestClient[Any, Any]]]:
-    """An agent that runs, and a client for its pages."""
-    kube = Api(api.url, token=Path("/nowhere"), answer_seconds=0.5)
-    agent = Agent.build(haproxy.settings, kube)
-    for key, value in more.items():
-        setattr(agent, key, value)
-    task = asyncio.create_task(agent.run())
-    async with TestClient(TestServer(build_app(agent))) as client:
-        try:
-            yield agent, client
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await kube.close()
-
-
-@pytest_asyncio.fixture
-async def replica(make_haproxy: MakeHaproxy, api: FakeApi, servers: Servers) -> AsyncIterator[Replica]:
-    """A replica with a hub behind it."""
-    haproxy = make_haproxy(hub_port=await servers.start("hub"))
-    async with running(haproxy, api) as (agent, client), aiohttp.ClientSession() as session:
-        whole = Replica(haproxy, agent, client, api, servers, session)
-        await whole.until("/", "hub")
-        yield whole
+pytestmark = pytest.mark.usefixtures("loopback_pods", "impatient")
 
 
 async def test_a_route_is_acknowledged_and_served(replica: Replica) -> None:
@@ -375,36 +252,6 @@ async def test_a_replica_that_is_behind_another_takes_nobody_new_until_it_is_not
     replica.api.disconnect()
     assert (await replica.acknowledge(late))[0] == 200
     assert await replica.ready() == 200
-
-
-async def test_what_a_student_s_server_is_asked_for(replica: Replica) -> None:
-    for name in ("ann", "bob"):
-        await replica.acknowledge(await replica.student(name))
-    for path in ("/user/ann/", "/user/ann/lab", "/user/bob/"):
-        await replica.until(path, path.split("/")[2])
-    async with replica.session.ws_connect(f"{replica.haproxy.url}/user/ann/ws") as socket:
-        await socket.send_str("x")
-        await socket.receive()
-
-        (ann,) = await replica.uses(top="1")
-        assert (ann["student"], ann["server"], ann["routespec"]) == ("ann", "", "/user/ann/")
-        assert (ann["requests"], ann["open"], ann["failed"]) == (3, 1, 0)
-        assert ann["bytes_out"] > 0
-    assert [row["student"] for row in await replica.uses()] == ["ann", "bob"]
-    assert [row["requests"] for row in await replica.uses(student="bob")] == [1]
-    assert await replica.uses(student="carol") == []
-    assert (await replica.client.get("/students", params={"by": "name"})).status == 400
-
-
-async def test_who_comes_to_an_address_next_begins_at_nothing(replica: Replica) -> None:
-    obj = await replica.student("ann")
-    await replica.acknowledge(obj)
-    await replica.until("/user/ann/", "ann")
-    replica.api.delete(SLICES, obj["metadata"]["name"])
-    await replica.until("/user/ann/", "hub")
-    again = replica.api.put(SLICES, obj)
-    await replica.acknowledge(again)
-    assert [row["requests"] for row in await replica.uses()] == [0]
 
 
 async def test_a_part_that_fails_takes_no_route_along(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
