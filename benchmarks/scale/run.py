@@ -136,7 +136,8 @@ class Run:
             "first_ready_after": ready,
             "knows_all_after": everyone,
             "requests": working.requests,
-            "failed_requests": working.failed,
+            "failed_requests": len(working.refusals),
+            "refusals": sorted(set(working.refusals))[:5],
             "routes": self._routes(),
             "lost_pods": len(before - usage.uids(self._kube, STUDENTS)),
             "hub_says": {

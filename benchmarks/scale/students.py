@@ -129,11 +129,16 @@ class Hub:
 
     async def served(self, student: str) -> bool:
         """Say whether the student's own server answers through the proxy. Never raises."""
+        return not await self.refusal(student)
+
+    async def refusal(self, student: str) -> str:
+        """Ask the student's own server through the proxy; return what came instead of its answer, empty if it came."""
         try:
             async with self._session.get(f"{self.url}/user/{student}/api", allow_redirects=False) as answer:
-                return answer.status == 200 and answer.headers.get(STUDENT) == student
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return False
+                right = answer.status == 200 and answer.headers.get(STUDENT) == student
+                return "" if right else f"{answer.status} from {answer.headers.get(STUDENT, 'somebody else')}"
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return f"{type(error).__name__}: {error}"
 
     async def answers(self, student: str) -> bool:
         """Say whether the hub answers a question about a student. Never raises."""

@@ -247,7 +247,7 @@ def _kube_spawner(options: Mapping[str, Any]) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
         },
         "extra_pod_config": {"enableServiceLinks": False},
-        # Seconds. When many start at once, hub and API server are slow; no start is given up for that before its own time.
+        # Seconds. When many start at once, hub and API server are slow: no reason to give a start up before its time.
         "k8s_api_request_timeout": 10,
         "k8s_api_request_retry_timeout": options["student_start_timeout"],
         "storage_pvc_ensure": True,
