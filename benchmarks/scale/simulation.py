@@ -116,9 +116,7 @@ class Simulation:
         core.create_namespaced_config_map(FARM, program)
         wait_until("there is a service account", lambda: core.list_namespaced_service_account(FARM).items, 60)
         core.create_namespaced_pod(FARM, farm_pod(self._site.facts["images"]["hub"]))
-        pod = wait_until(
-            "the farm answers", lambda: next(filter(ready, core.list_namespaced_pod(FARM).items), None), 120
-        )
+        (pod,) = wait_until("the farm answers", lambda: [*filter(ready, core.list_namespaced_pod(FARM).items)], 120)
         return str(pod.status.pod_ip)
 
     def _start_kwok(self, address: str) -> None:

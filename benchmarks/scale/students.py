@@ -15,6 +15,9 @@ from ansible_collections.campus.jupyterhub.benchmarks.scale.farm import STUDENT
 READY_SECONDS = 300.0
 """A student who waited so long has failed."""
 TRIES = 20
+BUSY = frozenset({429, 502, 503, 504})
+RETRY_SECONDS = 3.0
+"""A browser opens a broken stream of events again after about that time."""
 CREATE_AT_ONCE = 250
 STOPS_AT_ONCE = 100
 
@@ -31,14 +34,14 @@ class Started:
     """What came of a wave of starts.
 
     Attributes:
-        seconds: until the hub said ready, for each server that started, from the student's first click.
-        told_to_wait: answers 429; the student tried again when the hub said so.
+        seconds: until the hub said ready, from the student's first click, for each student whose server started.
+        told_to_wait: answers that the hub has too much to do or is not to be reached; the student tried again.
         not_served: servers that the hub called ready but that did not answer through the proxy at once.
         failures: why the others did not start.
         wall: seconds of the whole wave.
     """
 
-    seconds: list[float] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
     told_to_wait: int = 0
     not_served: int = 0
     failures: list[str] = field(default_factory=list)
@@ -85,45 +88,57 @@ class Hub:
             async with asyncio.timeout(READY_SECONDS):
                 await self._request(student, wave)
                 await self._wait_until_ready(student)
-            wave.seconds.append(time.monotonic() - begun)
+            wave.seconds[student] = time.monotonic() - begun
             wave.not_served += not await self.served(student)
         except (aiohttp.ClientError, OSError, TimeoutError, RuntimeError) as error:
             wave.failures.append(f"{type(error).__name__}: {error}"[:200])
 
     async def _request(self, student: str, wave: Started) -> None:
-        """Ask for a server, again when the hub has too many starts under way. Raises RuntimeError."""
+        """Ask for a server, again when the hub says that it is busy or is not to be reached. Raises RuntimeError."""
         for _unused in range(TRIES):
             async with self._ask("POST", f"api/users/{student}/server", json={}) as answer:
                 if answer.status in (201, 202):
                     return
-                if answer.status != 429:
+                if answer.status not in BUSY:
                     raise RuntimeError(f"{answer.status} {(await answer.text())[:150]}")
                 wave.told_to_wait += 1
-                pause = float(answer.headers.get("Retry-After", "10"))
+                pause = float(answer.headers.get("Retry-After", RETRY_SECONDS))
             await asyncio.sleep(pause)
         raise RuntimeError("told to wait too often")
 
     async def _wait_until_ready(self, student: str) -> None:
         """Follow the progress, as the page does that a student sees meanwhile. Raises RuntimeError."""
+        while not await self._progress(student):
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _progress(self, student: str) -> bool:
+        """Follow the progress until the server is ready; false when the hub cannot be reached. Raises RuntimeError."""
         async with self._ask("GET", f"api/users/{student}/server/progress") as answer:
+            if answer.status in BUSY:
+                return False
             answer.raise_for_status()
             async for line in answer.content:
                 if not line.startswith(b"data:"):
                     continue
                 event = json.loads(line.partition(b":")[2])
                 if event.get("ready"):
-                    return
+                    return True
                 if event.get("failed"):
                     raise RuntimeError(event.get("message", "failed"))
-        raise RuntimeError("the progress ended early")
+        return False
 
     async def served(self, student: str) -> bool:
         """Say whether the student's own server answers through the proxy. Never raises."""
+        return not await self.refusal(student)
+
+    async def refusal(self, student: str) -> str:
+        """Ask the student's own server through the proxy; return what came instead of its answer, empty if it came."""
         try:
             async with self._session.get(f"{self.url}/user/{student}/api", allow_redirects=False) as answer:
-                return answer.status == 200 and answer.headers.get(STUDENT) == student
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return False
+                right = answer.status == 200 and answer.headers.get(STUDENT) == student
+                return "" if right else f"{answer.status} from {answer.headers.get(STUDENT, 'somebody else')}"
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return f"{type(error).__name__}: {error}"
 
     async def answers(self, student: str) -> bool:
         """Say whether the hub answers a question about a student. Never raises."""

@@ -13,16 +13,16 @@ PAUSE = 0.02
 
 
 class Working:
-    """An asynchronous context: requests of random students while it is open; their count and the failed ones after."""
+    """An asynchronous context: requests of random students while it is open; their count and what went wrong after."""
 
     def __init__(self, hub: Hub, students: list[str], seed: int) -> None:
         self._hub = hub
         self._students = students
         self._random = random.Random(seed)
-        self._asked: list[asyncio.Task[bool]] = []
+        self._asked: list[asyncio.Task[str]] = []
         self._task: asyncio.Task[None] | None = None
         self.requests = 0
-        self.failed = 0
+        self.refusals: list[str] = []
 
     async def __aenter__(self) -> Working:
         self._task = asyncio.create_task(self._work())
@@ -32,11 +32,11 @@ class Working:
         if self._task is not None:
             self._task.cancel()
         answers = await asyncio.gather(*self._asked)
-        self.requests, self.failed = len(answers), answers.count(False)
+        self.requests, self.refusals = len(answers), [answer for answer in answers if answer]
 
     async def _work(self) -> None:
         due = time.monotonic()
         while True:
-            self._asked.append(asyncio.create_task(self._hub.served(self._random.choice(self._students))))
+            self._asked.append(asyncio.create_task(self._hub.refusal(self._random.choice(self._students))))
             due += PAUSE
             await asyncio.sleep(max(0.0, due - time.monotonic()))

@@ -250,6 +250,9 @@ def _kube_spawner(options: Mapping[str, Any]) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
         },
         "extra_pod_config": {"enableServiceLinks": False},
+        # Seconds. When many start at once, hub and API server are slow: no reason to give a start up before its time.
+        "k8s_api_request_timeout": 10,
+        "k8s_api_request_retry_timeout": options["student_start_timeout"],
         "storage_pvc_ensure": True,
         "delete_pvc": False,
         "pvc_name_template": "claim-{user_server}",

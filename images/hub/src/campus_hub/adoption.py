@@ -19,7 +19,7 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.metrics import RUNNING_SERVERS, TOTAL_USERS
 from jupyterhub.utils import compare_token, maybe_future, url_escape_path, url_path_join, utcnow
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from campus_hub import activity, state
 from campus_hub.servers import Server, home_volume, look
@@ -285,6 +285,13 @@ async def granted(db: Any, spawner: Any) -> set[str]:
     return allowed
 
 
+def students_with_servers(db: Any) -> list[orm.User]:
+    """Return the students who have a server, each with all of theirs: a few queries, however many there are."""
+    served = db.query(orm.Spawner.user_id).filter(orm.Spawner.server_id.is_not(None))
+    query = db.query(orm.User).filter(orm.User.id.in_(served))
+    return list(query.options(selectinload(orm.User._orm_spawners)))
+
+
 # Where JupyterHub is told
 
 
@@ -297,7 +304,11 @@ def adopting(init_spawners: InitSpawners) -> InitSpawners:
         activity.forgive_absence(self.db, utcnow(with_tz=False))
         adoption = self.campus_adoption = Adoption(self)
         done = await adoption.adopt(PATIENCE)
+        # JupyterHub asks for the student of each server, and for the servers of each student. What is in memory is not
+        # asked for, and it stays there as long as somebody holds it.
+        held = students_with_servers(self.db)
         count = await init_spawners(self)
+        held.clear()
         adoption.late = True
         if not done:
             adoption.go_on_later()

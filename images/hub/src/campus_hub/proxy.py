@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from jupyterhub.proxy import Proxy
-from kubernetes_asyncio.config.incluster_config import SERVICE_CERT_FILENAME
 from kubespawner import KubeSpawner
 from prometheus_client import Counter
 from traitlets import Bool, Float, Unicode, default
@@ -29,6 +27,7 @@ from campus_hub.routes import (
     selector,
     slice_name,
 )
+from campus_hub.spawner import own_namespace
 from campus_hub.state import exit_code
 from campus_hub.store import RouteStore, StoreError
 
@@ -73,8 +72,7 @@ class EndpointSliceProxy(Proxy):  # type: ignore[misc]
 
     @default("namespace")  # type: ignore[untyped-decorator]
     def _default_namespace(self) -> str:
-        own = Path(SERVICE_CERT_FILENAME).with_name("namespace")
-        return own.read_text().strip() if own.exists() else "default"
+        return own_namespace()
 
     @default("agent_namespace")  # type: ignore[untyped-decorator]
     def _default_agent_namespace(self) -> str:

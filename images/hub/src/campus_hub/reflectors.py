@@ -111,6 +111,8 @@ class SlimPods(dict[str, Pod]):
 class PatientPodReflector(PatientReflector, PodReflector):  # type: ignore[misc]
     """KubeSpawner's pods, watched for ever."""
 
+    resources: Any
+
     async def _list_and_update(self, resource_version: str | None = None) -> Any:
         version = await super()._list_and_update(resource_version)
         if not isinstance(self.resources, SlimPods):
@@ -149,6 +151,8 @@ class EventsByPod(dict[str, Event]):
 
 class PatientEventReflector(PatientReflector, EventReflector):  # type: ignore[misc]
     """KubeSpawner's events, watched for ever."""
+
+    resources: Any
 
     async def _list_and_update(self, resource_version: str | None = None) -> Any:
         version = await super()._list_and_update(resource_version)

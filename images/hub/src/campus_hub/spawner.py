@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from kubernetes_asyncio.config.incluster_config import SERVICE_CERT_FILENAME
 from kubespawner import KubeSpawner
 from kubespawner import __version__ as kubespawner_version
-from traitlets import Unicode, validate
+from traitlets import Unicode, default, validate
 
 from campus_hub import state
 from campus_hub.reflectors import Event, PatientEventReflector, PatientPodReflector, PatientReflector
@@ -18,6 +21,13 @@ from campus_hub.store import StoreError, ask, held, read_claim, read_pod
 GLANCE = 0.1
 
 REFLECTORS: dict[str, type[PatientReflector]] = {"pods": PatientPodReflector, "events": PatientEventReflector}
+
+
+@cache
+def own_namespace() -> str:
+    """Return the hub's own namespace, "default" outside a cluster."""
+    path = Path(SERVICE_CERT_FILENAME).with_name("namespace")
+    return path.read_text().strip() if path.exists() else "default"
 
 
 class StartRefusedError(Exception):
@@ -53,6 +63,11 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.delete_pvc = False
+
+    @default("namespace")  # type: ignore[untyped-decorator]
+    def _namespace_default(self) -> str:
+        # KubeSpawner reads a file for this, several times for each server.
+        return own_namespace()
 
     async def delete_forever(self) -> None:
         """Keep the disk of a deleted student; staff release it."""

@@ -90,6 +90,7 @@ def trait(config: dict[str, Any], path: str) -> Any:
         ({}, "Spawner.environment", {"CAMPUS_HUB_AUTH_GRACE": "86400"}),
         ({"student_env": {"COURSE": "data8"}}, "Spawner.environment.COURSE", "data8"),
         ({"student_start_timeout": 600}, "Spawner.start_timeout", 600),
+        ({"student_start_timeout": 600}, "KubeSpawner.k8s_api_request_retry_timeout", 600),
         ({}, "KubeSpawner.delete_pvc", False),
         ({}, "KubeSpawner.storage_pvc_ensure", True),
         ({}, "KubeSpawner.pvc_name_template", "claim-{user_server}"),
