@@ -59,7 +59,6 @@ def test_a_student_works_at_a_host_of_their_own_and_nobody_else_does(
             assert status(gita.page, f"{home}lab") == 403
             # The path alone leads nowhere at another host.
             assert status(gita.page, f"https://gita.course.test/user/{name}/api/status") in (403, 404)
-        finn.stop_server()
 
 
 def test_a_token_is_good_at_the_own_host_alone(

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.tests.unit.certificates import make_pair
-from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import make_settings
+from ansible_collections.campus.jupyterhub.tests.unit.images.proxy.fakes import NAMESPACE, PODS, SLICES, make_settings
 from campus_proxy import certificate, drain, launch, state
+from campus_proxy.agent import Agent
 from campus_proxy.haproxy import MARKER
+from campus_proxy.kube import Api
 from campus_proxy.settings import BadSettings, Settings, from_env_or_exit
 
 RESOLV_CONF = (
@@ -95,6 +97,13 @@ def test_a_proxy_in_a_namespace_of_its_own_finds_the_hub_in_the_hubs(tmp_path: P
     env = launch.environment(settings, {}, RESOLV_CONF.replace("campus.", "campus-edge."), 20000)
     assert env["CAMPUS_HUB"] == "hub.campus.svc.cluster.local:8081"
     assert env["CAMPUS_ACME"] == "proxy-acme.campus-edge.svc.cluster.local:80"
+
+
+def test_an_agent_in_a_namespace_of_its_own_reads_the_hubs(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, namespace="campus-edge", hub_namespace=NAMESPACE)
+    agent = Agent.build(settings, Api("http://127.0.0.1:1"))
+    assert (agent.slices.path, agent.pods.path) == (SLICES, PODS)
+    assert agent.table.namespace == NAMESPACE
 
 
 def test_prepare_lays_all_ready(tmp_path: Path) -> None:
