@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Takes the picture of the proxy's waiting pages for the docs, each as a phone shows it: scripts/screenshots.py"""
+"""Takes the picture of the proxy's waiting pages for the docs, as a phone shows them: python scripts/screenshots.py"""
 
 from __future__ import annotations
 
