@@ -15,6 +15,7 @@ from ansible_collections.campus.jupyterhub.tests.cluster.support import Kube, Si
 from kubernetes import client
 
 HERE = Path(__file__).resolve().parent
+STAGES = sorted((HERE / "stages").glob("*.yaml"))
 PODS_A_NODE = 110
 """As many as a kubelet takes unless told otherwise."""
 FARM = "farm"
@@ -121,7 +122,7 @@ class Simulation:
 
     def _start_kwok(self, address: str) -> None:
         config = self._site.folder / "kwok.yaml"
-        config.write_text((HERE / "kwok.yaml").read_text().replace("FARM", address))
+        config.write_text("---\n".join(each.read_text() for each in STAGES).replace("FARM", address))
         selector = ",".join(f"{key}={value}" for key, value in MARK.items())
         command = [
             str(kwok()),
