@@ -77,7 +77,7 @@ def uids(kube: Kube, selector: str) -> set[str]:
     """Uids of the pods in the hub's namespace; asks for nothing else, since there are thousands."""
     path = f"/api/v1/namespaces/{kube.namespace}/pods?labelSelector={quote(selector)}&resourceVersion=0"
     found = json.loads(raw(kube, path, "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"))
-    return {item["metadata"]["uid"] for item in found["items"]}
+    return {item["metadata"]["uid"] for item in found["items"] or []}
 
 
 def busy_seconds(stat: str) -> float:

@@ -14,8 +14,6 @@ from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 from jupyterhub.handlers.base import BaseHandler
-from sqlalchemy import Engine
-from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import OperationalError
 
 from . import real_hub
@@ -411,32 +409,3 @@ async def test_other_spawners_are_none_of_our_business(api: FakeApi, ground: Cam
 
     async with ground.hub(JupyterHub={"spawner_class": "simple"}) as app:
         assert orm.User.find(app.db, "ann") is None
-
-
-async def test_what_a_hub_that_comes_back_asks_of_its_students_does_not_grow_with_their_number(
-    api: FakeApi, ground: Campus
-) -> None:
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_unused: Any) -> None:
-        asked.append(statement)
-
-    async def questions(servers: int) -> int:
-        async with ground.hub() as app:
-            for number in range(servers):
-                await ground.spawn(app, f"student-{servers}-{number}")
-        asked.clear()
-        async with ground.hub() as app:
-            await app.init_spawners()
-            asked.clear()
-            app.db.expunge_all()
-            app.users.clear()
-            await app.init_spawners()
-            return sum("FROM users" in statement or "spawners.user_id IN" in statement for statement in asked)
-
-    listen(Engine, "before_cursor_execute", note)
-    try:
-        few = await questions(2)
-        assert await questions(12) == few
-    finally:
-        remove(Engine, "before_cursor_execute", note)
