@@ -31,6 +31,11 @@ def head(*cells: str) -> str:
     return f"{row(*cells)}\n{row('---', *['---:'] * (len(cells) - 1))}"
 
 
+def caption(text: str) -> tuple[str, str]:
+    """What stands above a table."""
+    return text, ""
+
+
 def shown(waves: list[Figures]) -> list[Figures]:
     """At most ROWS waves, evenly spread, the last among them."""
     step = -(-len(waves) // ROWS) or 1
@@ -43,7 +48,8 @@ def seconds(value: float | None) -> str:
 
 
 def starts(waves: list[Figures]) -> Iterator[str]:
-    """What students and the hub's neighbours notice of a wave."""
+    """What students notice of a wave."""
+    yield from caption("From the click until the server is ready; some waves of all:")
     yield head(
         "Servers running", "Starts/s", "p50, s", "p99, s", "Told to wait", "Failed", "Route acknowledged by all, mean s"
     )
@@ -61,7 +67,8 @@ def starts(waves: list[Figures]) -> Iterator[str]:
 
 
 def costs(waves: list[Figures]) -> Iterator[str]:
-    """What a start costs, in processor time."""
+    """What a start costs."""
+    yield from caption("Processor time of a start, all replicas together:")
     kinds = ("hub", "routes agent", "HAProxy", "API server", "etcd")
     yield head("Servers running", *(f"{kind}, ms" for kind in kinds), "API requests", "Rest of the machine, cores")
     for wave in shown(waves):
@@ -72,6 +79,7 @@ def costs(waves: list[Figures]) -> Iterator[str]:
 
 def memory(waves: list[Figures]) -> Iterator[str]:
     """Memory of the largest container of each kind."""
+    yield from caption("Memory, of the larger replica:")
     kinds = ("hub", "routes agent", "HAProxy", "API server", "etcd")
     yield head("Servers running", *(f"{kind}, MiB" for kind in kinds), "Routes of each replica")
     for wave in shown(waves):
@@ -80,6 +88,7 @@ def memory(waves: list[Figures]) -> Iterator[str]:
 
 def idle(parts: list[Figures]) -> Iterator[str]:
     """What running servers cost when nobody starts or stops one."""
+    yield from caption("Processor time while nobody starts or stops a server:")
     kinds = ("hub", "routes agent", "HAProxy", "API server", "etcd")
     yield head("Servers running", *(f"{kind}, % of a core" for kind in kinds), "API requests/s")
     for part in parts:
@@ -89,6 +98,7 @@ def idle(parts: list[Figures]) -> Iterator[str]:
 
 def restarts(parts: list[Figures]) -> Iterator[str]:
     """How long the hub was away, and what working students noticed."""
+    yield from caption("The hub's pod deleted while students work:")
     yield head(
         "Servers running",
         "Restarts",
