@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from statistics import median
 
 from ansible_collections.campus.jupyterhub.benchmarks.proxy.machine import spread
 from ansible_collections.campus.jupyterhub.benchmarks.proxy.plot import number
 from ansible_collections.campus.jupyterhub.benchmarks.scale.plot import plot
-from ansible_collections.campus.jupyterhub.benchmarks.scale.summary import Figures, elsewhere
+from ansible_collections.campus.jupyterhub.benchmarks.scale.summary import Figures, elsewhere, groups
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[1] / "docs"
 PLACE = re.compile(r"(<!-- scale -->\n).*(<!-- end of scale -->)", re.DOTALL)
-ROWS = 6
+KINDS = ("hub", "routes agent", "HAProxy", "API server", "etcd")
 AIM_SERVERS, AIM_SECONDS = 1000, 15.0
 """A hub with so many servers is to answer again after so many seconds."""
 
@@ -36,64 +39,66 @@ def caption(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def shown(waves: list[Figures]) -> list[Figures]:
-    """At most ROWS waves, evenly spread, the last among them."""
-    step = -(-len(waves) // ROWS) or 1
-    return waves[::-1][::step][::-1]
+def middle(group: list[Figures], value: Callable[[Figures], float | None]) -> str:
+    """The middle of a figure of some waves, or a dash where nothing was measured."""
+    found = [each for each in map(value, group) if each is not None]
+    return number(median(found)) if found else "-"
 
 
-def seconds(value: float | None) -> str:
-    """A figure, or a dash where nothing was measured."""
-    return "-" if value is None else number(value)
+def reach(group: list[Figures]) -> str:
+    """How many servers ran at the end of each wave of a group."""
+    first, last = (f"{wave['running']:,}" for wave in (group[0], group[-1]))
+    return first if len(group) == 1 else f"{first} to {last}"
 
 
 def starts(waves: list[Figures]) -> Iterator[str]:
     """What students notice of a wave."""
-    yield from caption("From the click until the server is ready; some waves of all:")
+    yield from caption(
+        "From the click until the server is ready; the middle of the waves, and how many students were turned away:"
+    )
     yield head(
         "Servers running", "Starts/s", "p50, s", "p99, s", "Told to wait", "Failed", "Route acknowledged by all, mean s"
     )
-    for wave in shown(waves):
-        acknowledged = seconds(wave["route_acknowledged_mean"])
-        counts = (wave["told_to_wait"], wave["failed"])
-        yield row(
-            wave["running"],
-            number(wave["starts_a_second"]),
-            seconds(wave["p50"]),
-            seconds(wave["p99"]),
-            *counts,
-            acknowledged,
-        )
+    for group in groups(waves):
+        figures = (middle(group, itemgetter(key)) for key in ("starts_a_second", "p50", "p99"))
+        counts = (sum(wave[key] for wave in group) for key in ("told_to_wait", "failed"))
+        yield row(reach(group), *figures, *counts, middle(group, itemgetter("route_acknowledged_mean")))
 
 
 def costs(waves: list[Figures]) -> Iterator[str]:
     """What a start costs."""
-    yield from caption("Processor time of a start, all replicas together:")
-    kinds = ("hub", "routes agent", "HAProxy", "API server", "etcd")
-    yield head("Servers running", *(f"{kind}, ms" for kind in kinds), "API requests", "Rest of the machine, cores")
-    for wave in shown(waves):
-        used = (number(wave["cpu"][kind] / wave["students"] * 1000) for kind in kinds)
-        requests = number(sum(wave["api_requests"].values()) / wave["students"])
-        yield row(wave["running"], *used, requests, number(elsewhere(wave["cpu"]) / wave["wall"]))
+    yield from caption("Processor time of a start, all replicas together; the middle of the waves:")
+    yield head("Servers running", *(f"{kind}, ms" for kind in KINDS), "API requests", "Rest of the machine, cores")
+    for group in groups(waves):
+        yield row(
+            reach(group),
+            *(middle(group, partial(milliseconds, kind)) for kind in KINDS),
+            middle(group, lambda wave: sum(wave["api_requests"].values()) / wave["students"]),
+            middle(group, lambda wave: elsewhere(wave["cpu"]) / wave["wall"]),
+        )
+
+
+def milliseconds(kind: str, wave: Figures) -> float:
+    """Processor time of a start."""
+    return float(wave["cpu"][kind] / wave["students"] * 1000)
 
 
 def memory(waves: list[Figures]) -> Iterator[str]:
     """Memory of the largest container of each kind."""
-    yield from caption("Memory, of the larger replica:")
-    kinds = ("hub", "routes agent", "HAProxy", "API server", "etcd")
-    yield head("Servers running", *(f"{kind}, MiB" for kind in kinds), "Routes of each replica")
-    for wave in shown(waves):
-        yield row(wave["running"], *(number(wave["mib"][kind]) for kind in kinds), ", ".join(map(str, wave["routes"])))
+    yield from caption("Memory, of the larger replica, at the end of some waves:")
+    yield head("Servers running", *(f"{kind}, MiB" for kind in KINDS), "Routes of each replica")
+    for *_unused, wave in groups(waves):
+        routes = ", ".join(f"{count:,}" for count in wave["routes"])
+        yield row(f"{wave['running']:,}", *(number(wave["mib"][kind]) for kind in KINDS), routes)
 
 
 def idle(parts: list[Figures]) -> Iterator[str]:
     """What running servers cost when nobody starts or stops one."""
     yield from caption("Processor time while nobody starts or stops a server:")
-    kinds = ("hub", "routes agent", "HAProxy", "API server", "etcd")
-    yield head("Servers running", *(f"{kind}, % of a core" for kind in kinds), "API requests/s")
+    yield head("Servers running", *(f"{kind}, % of a core" for kind in KINDS), "API requests/s")
     for part in parts:
-        used = (number(part["cpu"][kind] / part["seconds"] * 100) for kind in kinds)
-        yield row(part["running"], *used, number(sum(part["api_requests"].values()) / part["seconds"]))
+        used = (number(part["cpu"][kind] / part["seconds"] * 100) for kind in KINDS)
+        yield row(f"{part['running']:,}", *used, number(sum(part["api_requests"].values()) / part["seconds"]))
 
 
 def restarts(parts: list[Figures]) -> Iterator[str]:
@@ -114,7 +119,7 @@ def restarts(parts: list[Figures]) -> Iterator[str]:
         requests, failed = (sum(part[key] for part in these) for key in ("requests", "failed_requests"))
         met = "met" if away["median"] <= AIM_SECONDS else "**missed**"
         aim = f"≤ {AIM_SECONDS:g} s: {met}" if running == AIM_SERVERS else "-"
-        yield row(running, len(these), cell(away), cell(knows), requests, failed, aim)
+        yield row(f"{running:,}", len(these), cell(away), cell(knows), f"{requests:,}", failed, aim)
 
 
 def cell(figures: Figures) -> str:

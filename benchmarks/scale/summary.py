@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.benchmarks.scale.usage import MACHINE, Use, total
 
 Figures = dict[str, Any]
+ROWS = 6
 
 
 def machine() -> Figures:
@@ -36,9 +37,18 @@ def mean_between(before: str, after: str, histogram: str) -> float | None:
     return summed / count if count else None
 
 
-def used_between(before: dict[str, Use], after: dict[str, Use]) -> dict[str, float]:
-    """Processor seconds by what used them; the kubelets' counters may be a little late, but never go backwards."""
-    return {kind: round(max(0.0, use.cpu - before[kind].cpu), 2) for kind, use in after.items() if kind in before}
+def used_between(before: Mapping[str, Use], after: Mapping[str, Use]) -> dict[str, float]:
+    """Processor seconds by what used them, of the containers that were there before and after."""
+    return {
+        kind: round(
+            sum(
+                max(0.0, seconds - before[kind].cpu[pod]) for pod, seconds in use.cpu.items() if pod in before[kind].cpu
+            ),
+            2,
+        )
+        for kind, use in after.items()
+        if kind in before
+    }
 
 
 def elsewhere(cpu: dict[str, float]) -> float:
@@ -55,3 +65,11 @@ def rounded(figures: Figures) -> Figures:
     """The same with three digits behind the point."""
     parsed: Figures = json.loads(json.dumps(figures), parse_float=lambda text: round(float(text), 3))
     return parsed
+
+
+def groups(waves: list[Figures]) -> list[list[Figures]]:
+    """The waves in at most ROWS groups of one size, the first perhaps smaller."""
+    size = -(-len(waves) // ROWS) or 1
+    first = len(waves) % size
+    starts = range(first, len(waves), size)
+    return [*([waves[:first]] if first else []), *(waves[start : start + size] for start in starts)]

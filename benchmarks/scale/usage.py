@@ -34,25 +34,26 @@ MACHINE = "whole machine"
 
 @dataclass(frozen=True)
 class Use:
-    """What containers of one kind have used: the sum of their processor seconds since they began, the largest's MiB."""
+    """What containers of a kind have used: processor seconds of each since it began, by its pod; the largest's MiB."""
 
-    cpu: float
+    cpu: Mapping[str, float]
     mib: float
 
 
 def uses(summaries: list[Mapping[str, Any]]) -> dict[str, Use]:
     """From the kubelets' summaries to what is watched."""
-    found: dict[str, list[Use]] = defaultdict(list)
+    cpu: dict[str, dict[str, float]] = defaultdict(dict)
+    mib: dict[str, float] = defaultdict(float)
     for summary in summaries:
         for pod in summary.get("pods") or []:
             for container in pod.get("containers") or []:
-                if kind := WATCHED.get(container["name"]):
-                    cpu = container.get("cpu", {}).get("usageCoreNanoSeconds", 0) / 1e9
-                    found[kind].append(Use(cpu, container.get("memory", {}).get("workingSetBytes", 0) / MEBI))
-    return {
-        kind: Use(round(sum(use.cpu for use in each), 2), round(max(use.mib for use in each), 1))
-        for kind, each in sorted(found.items())
-    }
+                kind = WATCHED.get(container["name"])
+                # A kubelet that has not looked yet leaves figures out.
+                used = container.get("cpu", {}).get("usageCoreNanoSeconds")
+                if kind and used is not None:
+                    cpu[kind][pod["podRef"]["name"]] = used / 1e9
+                    mib[kind] = max(mib[kind], container.get("memory", {}).get("workingSetBytes", 0) / MEBI)
+    return {kind: Use(cpu[kind], round(mib[kind], 1)) for kind in sorted(cpu)}
 
 
 def read_uses(kube: Kube, nodes: list[str], kwok: int) -> dict[str, Use]:
@@ -61,8 +62,8 @@ def read_uses(kube: Kube, nodes: list[str], kwok: int) -> dict[str, Use]:
     summaries = [json.loads(raw(kube, f"/api/v1/nodes/{node}/proxy/stats/summary?{query}")) for node in nodes]
     return {
         **uses(summaries),
-        KWOK: Use(round(cpu_seconds([kwok]), 2), round(rss_mib(kwok), 1)),
-        MACHINE: Use(round(busy_seconds(Path("/proc/stat").read_text()), 2), 0.0),
+        KWOK: Use({KWOK: cpu_seconds([kwok])}, round(rss_mib(kwok), 1)),
+        MACHINE: Use({MACHINE: busy_seconds(Path("/proc/stat").read_text())}, 0.0),
     }
 
 

@@ -12,10 +12,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from ansible_collections.campus.jupyterhub.benchmarks.scale import simulation
 from ansible_collections.campus.jupyterhub.benchmarks.scale.farm import STUDENT, VERSION, farm
 from ansible_collections.campus.jupyterhub.benchmarks.scale.plot import plot
-from ansible_collections.campus.jupyterhub.benchmarks.scale.report import restarts, shown, tables
+from ansible_collections.campus.jupyterhub.benchmarks.scale.report import middle, reach, restarts, tables
 from ansible_collections.campus.jupyterhub.benchmarks.scale.students import Hub, names, some_at_a_time
 from ansible_collections.campus.jupyterhub.benchmarks.scale.summary import (
     elsewhere,
+    groups,
     mean_between,
     more,
     percentile,
@@ -115,16 +116,19 @@ def container(name: str, cpu: float, mib: float) -> dict[str, Any]:
     return {"name": name, "cpu": {"usageCoreNanoSeconds": cpu * 1e9}, "memory": {"workingSetBytes": mib * 2**20}}
 
 
-def test_replicas_add_up_in_processor_time_and_the_largest_counts_in_memory() -> None:
-    replicas = [{"pods": [{"containers": [container("haproxy", 2, size)]}]} for size in (30, 50)]
-    other = {"pods": [{"containers": [container("someone-else", 9, 9), {"name": "hub"}]}]}
-    assert uses([*replicas, other, {}]) == {"HAProxy": Use(4, 50), "hub": Use(0, 0)}
+def test_of_the_memory_of_replicas_the_largest_counts() -> None:
+    replicas = [
+        {"pods": [{"podRef": {"name": name}, "containers": [container("haproxy", 2, size)]}]}
+        for name, size in (("a", 30), ("b", 50))
+    ]
+    other = {"pods": [{"podRef": {"name": "c"}, "containers": [container("someone-else", 9, 9), {"name": "hub"}]}]}
+    assert uses([*replicas, other, {}]) == {"HAProxy": Use({"a": 2, "b": 2}, 50)}
 
 
-def test_processor_time_in_between_is_of_what_was_there_before_and_never_negative() -> None:
-    before = {"hub": Use(5, 1), "HAProxy": Use(3, 1)}
-    after = {"hub": Use(7.5, 2), "HAProxy": Use(2.9, 1), "new": Use(4, 1)}
-    assert used_between(before, after) == {"hub": 2.5, "HAProxy": 0}
+def test_processor_time_in_between_is_of_containers_that_were_there_before_and_after() -> None:
+    before = {"hub": Use({"old": 5}, 1), "HAProxy": Use({"a": 3, "b": 4}, 1), "agent": Use({"a": 1}, 1)}
+    after = {"hub": Use({"new": 7}, 2), "HAProxy": Use({"a": 4.5, "b": 3.9, "c": 9}, 1), "etcd": Use({"e": 4}, 1)}
+    assert used_between(before, after) == {"hub": 0, "HAProxy": 1.5}
 
 
 def test_the_rest_of_the_machine_is_what_nothing_watched_has_used() -> None:
@@ -191,15 +195,24 @@ async def test_no_more_than_some_at_a_time() -> None:
     assert most == 3
 
 
-def test_the_last_wave_is_always_shown() -> None:
-    waves = [wave(running) for running in range(10, 210, 10)]
-    assert [each["running"] for each in shown(waves)] == [40, 80, 120, 160, 200]
-    assert [each["running"] for each in shown(waves[:3])] == [10, 20, 30]
+def test_waves_are_shown_in_a_few_groups() -> None:
+    def reaches(count: int) -> list[str]:
+        return [reach(group) for group in groups([wave(running * 250) for running in range(1, count + 1)])]
+
+    assert reaches(20) == ["250 to 1,000", "1,250 to 2,000", "2,250 to 3,000", "3,250 to 4,000", "4,250 to 5,000"]
+    assert reaches(3) == ["250", "500", "750"]
+    assert reaches(7) == ["250", "500 to 750", "1,000 to 1,250", "1,500 to 1,750"]
+
+
+def test_one_odd_wave_does_not_count_in_a_group() -> None:
+    waves = [wave(10, p99=1.0, failed=1), wave(20, p99=2.0), wave(30, p99=90.0, failed=2)]
+    assert middle(waves, lambda each: each["p99"]) == "2.00"
+    assert middle([wave(10, p99=None), waves[1]], lambda each: each["p99"]) == "2.00"
 
 
 def test_a_restart_is_judged_by_the_middle_one() -> None:
     line = list(restarts(run()["restarts"]))[-1]
-    assert line == "| 1000 | 3 | 12.0 (10.0 to 20.0) | 13.0 (11.0 to 21.0) | 300 | 1 | ≤ 15 s: met |"
+    assert line == "| 1,000 | 3 | 12.0 (10.0 to 20.0) | 13.0 (11.0 to 21.0) | 300 | 1 | ≤ 15 s: met |"
     assert "**missed**" in list(restarts([restart(1000, 15.1, 0)]))[-1]
     assert list(restarts([restart(500, 99, 0)]))[-1].endswith("| - |")
 
