@@ -40,7 +40,7 @@ def panels(figures: Figures) -> dict[str, dict[str, Points]]:
 
 def middle(group: list[Figures], kind: str) -> float:
     """Processor time of a start in the middle one of some waves, in milliseconds."""
-    return median(wave["cpu"][kind] / wave["students"] * 1000 for wave in group)
+    return float(median(wave["cpu"][kind] / wave["students"] * 1000 for wave in group))
 
 
 def plot(figures: Figures) -> str:
