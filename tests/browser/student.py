@@ -15,6 +15,7 @@ CHROMIUM = "/usr/bin/chromium"
 START_SECONDS = 120.0
 LAB_SECONDS = 60.0
 POLL_MILLISECONDS = 50
+PROMPT_LOOKS = 20
 
 # A context's default timeout is none for what is expected: that would be 5 s.
 expect.set_options(timeout=LAB_SECONDS * 1000)
@@ -140,17 +141,23 @@ class Student:
         notebook = self.page.locator(".jp-NotebookPanel:visible")
         number = int(notebook.locator(".jp-Cell.jp-mod-active").get_attribute("data-windowed-list-index") or 0)
         cell = notebook.locator(f'.jp-Cell[data-windowed-list-index="{number}"]')
-        self._type(cell.locator(".cm-content"), code)
-        cell.locator(".cm-content").press("Shift+Enter")
-        return cell.locator(".jp-OutputArea-output")
-
-    def _type(self, editor: Locator, code: str) -> None:
-        """Put code into a cell; a Lab that is still setting itself up may make the cell anew, and empty."""
+        editor = cell.locator(".cm-content")
         end = time.monotonic() + LAB_SECONDS
-        while code.partition("\n")[0] not in (editor.text_content() or ""):
-            assert time.monotonic() < end, f"the cell took no code within {LAB_SECONDS:g} s"
+        while True:
+            # A Lab that is still setting itself up may empty a cell, even one that is just being run.
             editor.fill(code)
+            editor.press("Shift+Enter")
+            if self._runs(cell):
+                return cell.locator(".jp-OutputArea-output")
+            assert time.monotonic() < end, f"the cell did not run within {LAB_SECONDS:g} s"
+
+    def _runs(self, cell: Locator) -> bool:
+        """Say whether a cell runs or has run, for which its prompt has a star or a number; looks for a while."""
+        for _unused in range(PROMPT_LOOKS):
+            if (cell.locator(".jp-InputPrompt").first.text_content() or "").strip("[]: \u00a0"):
+                return True
             self.page.wait_for_timeout(POLL_MILLISECONDS)
+        return False
 
     def save(self, name: str) -> None:
         """Save the open notebook under that name, as the dialog of the first save asks for it."""
