@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.campus.jupyterhub.tests.cluster.support import POSTGRES, STUDENTS, USERNAME, wait_until
+from ansible_collections.campus.jupyterhub.tests.cluster.support import (
+    POSTGRES,
+    SERVING_HUB,
+    STUDENTS,
+    USERNAME,
+    wait_until,
+)
 from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
 from ansible_collections.campus.jupyterhub.tests.faults.newcomer import Newcomer
 from ansible_collections.campus.jupyterhub.tests.faults.nodes import Node
@@ -115,7 +121,14 @@ class NodeLost(Fault):
             if pod.metadata.annotations[USERNAME] in world.clients.desks
         }
         nodes = {replica.spec.node_name for replica in world.replicas()}
-        lost = min(sorted(nodes), key=list(at_work.values()).count)
+        hubs = {pod.spec.node_name for pod in world.kube.pods(SERVING_HUB)}
+        crowd = list(at_work.values())
+
+        def cost(node: str) -> tuple[bool, bool, int]:
+            """Rather one that leaves somebody to look, then one without the hub, then the one with fewer students."""
+            return crowd.count(node) == len(crowd), node in hubs, crowd.count(node)
+
+        lost = min(sorted(nodes), key=cost)
         self.excused = frozenset(student for student, node in at_work.items() if node == lost)
         assert len(self.excused) < len(at_work), "every student works on this node, so nothing can be seen"
         self._node = world.node(lost)
