@@ -34,9 +34,14 @@ _running: dict[str, PatientReflector] = {}
 class PatientReflector(ResourceReflector):  # type: ignore[misc]
     """A reflector that starts again for ever, at most 30 s apart, and says when it last heard something."""
 
+    keep: type[dict[str, Any]] = dict
+    """What holds the objects, made anew of each list."""
+    resources: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["on_failure"] = None
         super().__init__(*args, **kwargs)
+        self.resources = self.keep(self.resources)
         self.born = time.monotonic()
         self.listed: float | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -54,6 +59,7 @@ class PatientReflector(ResourceReflector):  # type: ignore[misc]
         if goes_on and self.listed is not None and time.monotonic() - self.listed < RELIST_SECONDS:
             return resource_version
         version = await super()._list_and_update(resource_version)
+        self.resources = self.keep(self.resources)
         self.listed = time.monotonic()
         return version
 
@@ -111,13 +117,7 @@ class SlimPods(dict[str, Pod]):
 class PatientPodReflector(PatientReflector, PodReflector):  # type: ignore[misc]
     """KubeSpawner's pods, watched for ever."""
 
-    resources: Any
-
-    async def _list_and_update(self, resource_version: str | None = None) -> Any:
-        version = await super()._list_and_update(resource_version)
-        if not isinstance(self.resources, SlimPods):
-            self.resources = SlimPods(self.resources)
-        return version
+    keep = SlimPods
 
 
 class EventsByPod(dict[str, Event]):
@@ -152,20 +152,14 @@ class EventsByPod(dict[str, Event]):
 class PatientEventReflector(PatientReflector, EventReflector):  # type: ignore[misc]
     """KubeSpawner's events, watched for ever."""
 
-    resources: Any
-
-    async def _list_and_update(self, resource_version: str | None = None) -> Any:
-        version = await super()._list_and_update(resource_version)
-        if not isinstance(self.resources, EventsByPod):
-            self.resources = EventsByPod(self.resources)
-        return version
+    keep = EventsByPod
 
     def of(self, pod: str) -> list[Event]:
         """Return the events about a pod, the oldest first.
 
         KubeSpawner sorts the events of all pods for this, every second for every student who waits.
         """
-        return self.resources.of(pod) if isinstance(self.resources, EventsByPod) else []
+        return list(self.resources.of(pod))
 
 
 class SliceReflector(PatientReflector):

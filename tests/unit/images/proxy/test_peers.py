@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from campus_proxy.peers import Peers
 
 SLICE = {"name": "jupyterhub-ann", "uid": "u1", "resourceVersion": "7"}
@@ -42,12 +43,9 @@ async def other() -> AsyncIterator[Other]:
     found = Other()
     app = web.Application()
     app.router.add_get("/acknowledge", found.acknowledge)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.port = runner.addresses[0][1]
-    yield found
-    await runner.cleanup()
+    async with TestServer(app) as server:
+        found.port = server.port or 0
+        yield found
 
 
 async def test_one_that_has_the_version_is_enough(other: Other) -> None:
