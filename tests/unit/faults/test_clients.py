@@ -80,6 +80,16 @@ class Site:
         counter.cancel()
         return socket
 
+    async def start(self) -> web.AppRunner:
+        """Answer on a port of its own until the runner is cleaned up."""
+        app = web.Application()
+        app.router.add_get("/user/{name}/api/contents/{file}", self.file)
+        app.router.add_get("/kernel", self.kernel)
+        running = web.AppRunner(app)
+        await running.setup()
+        await web.TCPSite(running, "127.0.0.1", 0).start()
+        return running
+
     async def _count(self, socket: web.WebSocketResponse) -> None:
         while True:
             text = f"{self.number}\n"
@@ -88,18 +98,18 @@ class Site:
             await asyncio.sleep(0.05)
 
 
-async def test_a_client_asks_listens_and_comes_back(tmp_path: Path) -> None:
-    site, app = Site(), web.Application()
-    app.router.add_get("/user/ann/api/contents/{name}", site.file)
-    app.router.add_get("/kernel", site.kernel)
-    running = web.AppRunner(app)
-    await running.setup()
-    listener = web.TCPSite(running, "127.0.0.1", 0)
-    await listener.start()
+def url_of(running: web.AppRunner) -> str:
+    """Where a site is."""
     (port,) = [address[1] for address in running.addresses]
+    return f"http://127.0.0.1:{port}"
+
+
+async def test_a_client_asks_listens_and_comes_back(tmp_path: Path) -> None:
+    site = Site()
+    running = await site.start()
     log = tmp_path / "log"
     log.write_text("")
-    desk = Desk(f"http://127.0.0.1:{port}", "ann", token="t", home="user/ann", channels="kernel", expected=OWN)
+    desk = Desk(url_of(running), "ann", token="t", home="user/ann", channels="kernel", expected=OWN)
     clients = Clients([desk], log)
     clients.start()
 
@@ -128,17 +138,11 @@ async def test_a_client_asks_listens_and_comes_back(tmp_path: Path) -> None:
 
 
 async def test_who_goes_home_leaves_no_request_behind_and_the_others_go_on(tmp_path: Path) -> None:
-    site, app = Site(), web.Application()
-    app.router.add_get("/user/{name}/api/contents/{file}", site.file)
-    app.router.add_get("/kernel", site.kernel)
-    running = web.AppRunner(app)
-    await running.setup()
-    listener = web.TCPSite(running, "127.0.0.1", 0)
-    await listener.start()
-    (port,) = [address[1] for address in running.addresses]
+    site = Site()
+    running = await site.start()
     log = tmp_path / "log"
     log.write_text("")
-    url = f"http://127.0.0.1:{port}"
+    url = url_of(running)
     desks = [
         Desk(url, name, token="t", home=f"user/{name}", channels="kernel", expected=OWN) for name in ("ann", "ben")
     ]
