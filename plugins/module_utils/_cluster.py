@@ -9,8 +9,9 @@ Private to the collection: it may change in any release.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
@@ -30,6 +31,7 @@ Json = dict[str, Any]
 
 AUTH_SPEC: Json = dict(AUTH_ARG_SPEC)
 REQUEST_SECONDS = 30
+PAGE = 500
 
 UNREACHABLE = "Check that the API server is up and that kubeconfig, context or K8S_AUTH_* name the right cluster."
 HINTS = {
@@ -130,13 +132,13 @@ class Cluster:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> list[Json]:
-        """Return the objects that match."""
+        """Return the objects that match, fetched a page at a time."""
         query = {"label_selector": label_selector, "field_selector": field_selector}
         chosen = {key: value for key, value in query.items() if value}
         with explained("list", title(kind, None, namespace)):
-            resource = self._client.resource(kind, api_version)
-            found = resource.get(namespace=namespace, _request_timeout=REQUEST_SECONDS, **chosen).to_dict()
-            return [{"apiVersion": api_version, "kind": kind, **item} for item in found.get("items") or []]
+            get = partial(self._client.resource(kind, api_version).get, namespace=namespace, **chosen)
+            items = [item for page in _pages(get) for item in page]
+            return [{"apiVersion": api_version, "kind": kind, **item} for item in items]
 
     def namespaced(self, kind: str, api_version: str) -> bool:
         """Say whether objects of this kind live in a namespace."""
@@ -158,6 +160,40 @@ class Cluster:
                 **({"dry_run": "All"} if dry_run else {}),
             )
             return dict(answer.to_dict())
+
+    def create(self, item: Json) -> Json:
+        """Make an object and return it; one of that name is an error with status 409."""
+        meta = item["metadata"]
+        with explained("create", title(item["kind"], meta.get("name"), meta.get("namespace"))):
+            resource = self._client.resource(item["kind"], item["apiVersion"])
+            answer = resource.create(body=item, namespace=meta.get("namespace"), _request_timeout=REQUEST_SECONDS)
+            return dict(answer.to_dict())
+
+    def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
+        """Merge ``body`` into an object and return it as it is then."""
+        with explained("change", title(kind, name, namespace)):
+            answer = self._client.resource(kind, api_version).patch(
+                body=body,
+                name=name,
+                namespace=namespace,
+                content_type="application/merge-patch+json",
+                _request_timeout=REQUEST_SECONDS,
+            )
+            return dict(answer.to_dict())
+
+    def delete(self, kind: str, name: str, namespace: str | None, uid: str, api_version: str = "v1") -> bool:
+        """Ask for the end of the very object that has this uid, and say whether it was there."""
+        with explained("delete", title(kind, name, namespace)):
+            body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+            try:
+                self._client.resource(kind, api_version).delete(
+                    name=name, namespace=namespace, body=body, _request_timeout=REQUEST_SECONDS
+                )
+            except DynamicApiError as error:
+                if error.status == 404:
+                    return False
+                raise
+            return True
 
     def logs(self, pod: str, namespace: str, container: str, lines: int, previous: bool = False) -> str:
         """Return the last ``lines`` lines of a container, or the run before when ``previous``."""
@@ -195,6 +231,17 @@ class Cluster:
             _request_timeout=REQUEST_SECONDS,
         )
         return str(answer.data.decode(errors="replace"))
+
+
+def _pages(get: Callable[..., Any]) -> Iterator[list[Json]]:
+    """Yield the items of each page of a list."""
+    token = None
+    while True:
+        found = get(limit=PAGE, _continue=token, _request_timeout=REQUEST_SECONDS).to_dict()
+        yield found.get("items") or []
+        token = (found.get("metadata") or {}).get("continue")
+        if not token:
+            return
 
 
 def connect(module: Any) -> Cluster:

@@ -85,3 +85,13 @@ def test_another_cluster_is_refused() -> None:
     cluster.expect_uid("u-1")
     with pytest.raises(ClusterError, match=r"its uid is u-1, not u-2\. Point kubeconfig"):
         cluster.expect_uid("u-2")
+
+
+def test_a_long_list_is_fetched_to_its_end() -> None:
+    pages = {None: (["a", "b"], "2"), "2": (["c"], "")}
+
+    def page(**query: Any) -> Any:
+        names, token = pages[query["_continue"]]
+        return {"metadata": {"continue": token}, "items": [{"metadata": {"name": name}} for name in names]}
+
+    assert [item["metadata"]["name"] for item in cluster_of(Pod=page).list("Pod")] == ["a", "b", "c"]

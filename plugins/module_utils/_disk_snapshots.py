@@ -1,0 +1,114 @@
+# Copyright: campus.jupyterhub contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Snapshots of students' disks as VolumeSnapshot objects: how one is named, made and read. Pure.
+
+Private to the collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, STUDENT, Disk, moment
+
+Json = dict[str, Any]
+
+API: Final = "snapshot.storage.k8s.io/v1"
+MANAGER: Final = "campus.jupyterhub"
+COMPONENT: Final = "singleuser-snapshot"
+OURS: Final = f"component={COMPONENT},app.kubernetes.io/managed-by={MANAGER}"
+CLAIM_UID: Final = "campus.jupyterhub/claim-uid"
+RUN: Final = "campus.jupyterhub/run"
+REASON: Final = "campus.jupyterhub/reason"
+
+_NAME: Final = 253 - len("-20261125-090000")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot that the collection made."""
+
+    name: str
+    namespace: str
+    uid: str
+    disk: str
+    """Name of the claim it was taken of."""
+    disk_uid: str
+    """Its uid, which tells it from a later claim of the same name."""
+    student: str
+    course: str
+    taken: datetime
+    """When the disk's content was kept; when the object was made as long as the driver has not said."""
+    ready: bool
+    error: str
+    size: int
+    """Bytes that a disk made from it needs; 0 as long as the driver has not said."""
+    content: str
+    """Name of the VolumeSnapshotContent; empty while there is none."""
+    reason: str
+    deleting: bool
+
+
+def snapshot_name(disk: Disk, now: datetime) -> str:
+    """Return the name of the snapshot of a disk at a time: the same within one second, so a repeat makes no second."""
+    return f"{disk.name[:_NAME]}-{now.astimezone(UTC):%Y%m%d-%H%M%S}"
+
+
+def manifest(disk: Disk, snapshot_class: str, now: datetime, run: str, reason: str) -> Json:
+    """Return the VolumeSnapshot of a disk; ``run`` is a label that all of one run share."""
+    labels = {
+        "app": "jupyterhub",
+        "component": COMPONENT,
+        "app.kubernetes.io/managed-by": MANAGER,
+        RUN: run,
+        **{key: disk.labels[key] for key in (STUDENT, COURSE) if key in disk.labels},
+    }
+    return {
+        "apiVersion": API,
+        "kind": "VolumeSnapshot",
+        "metadata": {
+            "name": snapshot_name(disk, now),
+            "namespace": disk.namespace,
+            "labels": labels,
+            "annotations": {STUDENT: disk.student, CLAIM_UID: disk.uid, REASON: reason},
+        },
+        "spec": {
+            "volumeSnapshotClassName": snapshot_class,
+            "source": {"persistentVolumeClaimName": disk.name},
+        },
+    }
+
+
+def snapshot_of(item: Json) -> Snapshot:
+    """Return what a VolumeSnapshot object says."""
+    meta, status = item["metadata"], item.get("status") or {}
+    annotations, source = meta.get("annotations") or {}, item["spec"]["source"]
+    disk = source.get("persistentVolumeClaimName") or ""
+    return Snapshot(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta.get("uid", ""),
+        disk=disk,
+        disk_uid=annotations.get(CLAIM_UID, ""),
+        student=annotations.get(STUDENT) or disk,
+        course=(meta.get("labels") or {}).get(COURSE, ""),
+        taken=moment(status.get("creationTime") or meta["creationTimestamp"]),
+        ready=bool(status.get("readyToUse")),
+        error=str((status.get("error") or {}).get("message") or ""),
+        size=to_bytes(status["restoreSize"]) if status.get("restoreSize") else 0,
+        content=status.get("boundVolumeSnapshotContentName") or "",
+        reason=annotations.get(REASON, ""),
+        deleting=bool(meta.get("deletionTimestamp")),
+    )
+
+
+def by_disk(snapshots: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:
+    """Return the snapshots of each claim by its name, oldest first; a claim made anew goes on with those of its name."""
+    found: dict[str, list[Snapshot]] = {}
+    for snapshot in sorted(snapshots, key=lambda item: (item.taken, item.name)):
+        found.setdefault(snapshot.disk, []).append(snapshot)
+    return found

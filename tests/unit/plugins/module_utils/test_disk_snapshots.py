@@ -1,0 +1,56 @@
+"""Snapshots as objects: made and read again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    OURS,
+    by_disk,
+    manifest,
+    snapshot_name,
+    snapshot_of,
+)
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, STUDENT
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import disk, snapshot
+
+NOW = datetime(2026, 11, 25, 10, 0, 7, 500000, timezone(timedelta(hours=1)))
+
+
+def test_a_name_says_the_second_in_utc() -> None:
+    assert snapshot_name(disk("ann"), NOW) == "claim-ann-20261125-090007"
+    assert len(snapshot_name(disk("ann", name="c" * 253), NOW)) == 253
+
+
+def test_what_is_made_is_found_by_its_labels_and_read_again() -> None:
+    made = manifest(
+        disk("ann@uni.edu", name="claim-ann", **{STUDENT: "ann-40uni", COURSE: "data8"}), "fast", NOW, "r1", "schedule"
+    )
+    labels = made["metadata"]["labels"]
+    assert all(labels[key] == value for key, value in (pair.split("=") for pair in OURS.split(",")))
+    made["metadata"].update(uid="u", creationTimestamp="2026-11-25T09:00:08Z")
+    found = snapshot_of(made)
+    assert (found.student, found.disk, found.disk_uid, found.course, found.reason) == (
+        "ann@uni.edu",
+        "claim-ann",
+        "uid-claim-ann",
+        "data8",
+        "schedule",
+    )
+    assert (found.ready, found.content, found.taken.isoformat()) == (False, "", "2026-11-25T09:00:08+00:00")
+
+
+def test_what_the_driver_said() -> None:
+    found = snapshot_of(snapshot("2026-11-25T09:00:00Z"))
+    assert (found.ready, found.size, found.content) == (True, 10 * 1024**3, "snapcontent-claim-ann-20261125-090000")
+    failed = snapshot_of(snapshot(ready=False, error="the pool is full"))
+    assert (failed.ready, failed.error) == (False, "the pool is full")
+
+
+def test_those_of_a_disk_are_oldest_first() -> None:
+    items = [snapshot(f"2026-11-2{day}T09:00:00Z", student) for day, student in ((5, "ann"), (3, "ann"), (4, "bob"))]
+    found = by_disk(map(snapshot_of, items))
+    assert {name: [one.taken.day for one in listed] for name, listed in found.items()} == {
+        "claim-ann": [23, 25],
+        "claim-bob": [24],
+    }
