@@ -107,7 +107,7 @@ def snapshot_of(item: Json) -> Snapshot:
 
 
 def by_disk(snapshots: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:
-    """Return the snapshots of each claim by its name, oldest first; a claim made anew goes on with those of its name."""
+    """Return the snapshots of each claim by name, oldest first; a claim made anew goes on with those of its name."""
     found: dict[str, list[Snapshot]] = {}
     for snapshot in sorted(snapshots, key=lambda item: (item.taken, item.name)):
         found.setdefault(snapshot.disk, []).append(snapshot)
