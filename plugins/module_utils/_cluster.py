@@ -202,6 +202,13 @@ class Cluster:
         with explained("read the log of", title("Pod", pod, namespace)):
             return self._read(path, query, "*/*")
 
+    def volumes_in_use(self, node: str) -> Sequence[Json]:
+        """Return what kubelet measures of the volumes of a node's pods; ``pvcRef`` names the claim."""
+        path = f"/api/v1/nodes/{node}/proxy/stats/summary"
+        with explained("read the volume figures of", title("Node", node, None)):
+            pods = json.loads(self._read(path, [], "application/json")).get("pods") or []
+        return [volume for pod in pods for volume in pod.get("volume") or [] if volume.get("pvcRef")]
+
     def uid(self) -> str:
         """Return the uid of the kube-system namespace, which tells this cluster from every other."""
         found = self.get("Namespace", "kube-system")

@@ -27,6 +27,16 @@ DISKS: Final = "component=singleuser-storage"
 STUDENT: Final = "hub.jupyter.org/username"
 COURSE: Final = "campus.jupyterhub/course"
 
+NAMES: Final = {"type": "list", "elements": "str", "default": []}
+CHOICE: Final[Json] = {
+    "namespace": {"type": "str", "required": True},
+    "students": NAMES,
+    "courses": NAMES,
+    "query": {"type": "str", "default": ""},
+    "cluster_uid": {"type": "str", "default": ""},
+}
+"""The options by which modules choose disks; plugins/doc_fragments/student_disks.py documents them."""
+
 
 class SelectionError(Exception):
     """No disk can be meant by this choice; the message is for the user."""

@@ -1,0 +1,102 @@
+# Copyright: campus.jupyterhub contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Remove snapshots so that their space is freed, though their class retains them.
+
+Private to the collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, Snapshot
+
+Json = dict[str, Any]
+
+
+class Remover(Protocol):
+    """What this file needs of a cluster."""
+
+    def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
+        """Return one object, or None when it is not there."""
+
+    def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
+        """Merge ``body`` into an object and return it as it is then."""
+
+    def delete(self, kind: str, name: str, namespace: str | None, uid: str, api_version: str = "v1") -> bool:
+        """Ask for the end of the very object that has this uid, and say whether it was there."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How time passes; a test has its own."""
+
+    now: Callable[[], float]
+    """Seconds of a clock that never jumps."""
+    sleep: Callable[[float], None]
+
+
+def remove_all(
+    cluster: Remover, snapshots: Iterable[Snapshot], parallel: int, timeout: float, clock: Clock
+) -> dict[str, str]:
+    """Remove snapshots, at most ``parallel`` at once, and return by name why one is not gone; empty: it is.
+
+    ``timeout`` is in seconds, for each. One that cannot be removed does not keep the others.
+    """
+    waiting = list(snapshots)
+    results: dict[str, str] = {}
+    going: dict[str, tuple[Snapshot, float]] = {}
+    while waiting or going:
+        while waiting and len(going) < parallel:
+            snapshot = waiting.pop(0)
+            reason = _begin(cluster, snapshot)
+            if reason or not snapshot.content:
+                results[snapshot.name] = reason
+            else:
+                going[snapshot.name] = (snapshot, clock.now() + timeout)
+        for name, (snapshot, deadline) in list(going.items()):
+            end = _rest(cluster, snapshot, clock.now() > deadline)
+            if end is not None:
+                results[name] = end
+                del going[name]
+        if going:
+            clock.sleep(0.5)
+    return results
+
+
+def _begin(cluster: Remover, snapshot: Snapshot) -> str:
+    """Ask for the end of a snapshot and of what it keeps; return why that failed, or nothing."""
+    try:
+        if snapshot.content:
+            _free(cluster, snapshot.content)
+        cluster.delete("VolumeSnapshot", snapshot.name, snapshot.namespace, snapshot.uid, API)
+    except ClusterError as error:
+        return str(error)
+    return ""
+
+
+def _free(cluster: Remover, content: str) -> None:
+    """Let the driver delete what a content stands for when its snapshot goes."""
+    try:
+        cluster.patch("VolumeSnapshotContent", content, None, {"spec": {"deletionPolicy": "Delete"}}, API)
+    except ClusterError as error:
+        if error.status != 404:
+            raise
+
+
+def _rest(cluster: Remover, snapshot: Snapshot, late: bool) -> str | None:
+    """Return nothing once the content is gone, why it will not be, or None while it may still go."""
+    try:
+        found = cluster.get("VolumeSnapshotContent", snapshot.content, None, API)
+    except ClusterError as error:
+        return str(error) if late else None
+    if found is None:
+        return ""
+    if not late:
+        return None
+    said = ((found.get("status") or {}).get("error") or {}).get("message") or "its driver has not said why"
+    reason = " ".join(said.split()).rstrip(".")
+    return f"Could not free the space of the snapshot {snapshot.name}: {reason}. Kubernetes goes on trying."

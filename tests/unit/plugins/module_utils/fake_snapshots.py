@@ -1,0 +1,120 @@
+"""A cluster that takes and removes snapshots, as the snapshot controller and a driver do, one look after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
+
+Json = dict[str, Any]
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+    @property
+    def clock(self) -> Clock:
+        """What the code under test takes."""
+        return Clock(lambda: self.seconds, self.sleep)
+
+
+class FakeCluster:
+    """Objects by kind and name; `finish` says what a driver makes of a snapshot that is looked at."""
+
+    def __init__(self, *items: Json, finish: Callable[[Json], None] | None = None) -> None:
+        self.objects: dict[str, dict[str, Json]] = {"VolumeSnapshotClass": {"jupyterhub": {}}}
+        self.under_way: list[int] = []
+        self.stuck: set[str] = set()
+        self.refused: dict[str, ClusterError] = {}
+        """Why no snapshot can be made, by the name of the claim."""
+        self._finish = finish or ready
+        for item in items:
+            self._put(item)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of the objects of a kind."""
+        return sorted(self.objects.get(kind, {}))
+
+    def _put(self, item: Json) -> None:
+        self.objects.setdefault(item["kind"], {})[item["metadata"]["name"]] = item
+        if item["kind"] == "VolumeSnapshot" and (item.get("status") or {}).get("boundVolumeSnapshotContentName"):
+            self._keep_content(item)
+
+    def _keep_content(self, snapshot: Json) -> None:
+        name = snapshot["status"]["boundVolumeSnapshotContentName"]
+        content = {"kind": "VolumeSnapshotContent", "metadata": {"name": name}, "spec": {"deletionPolicy": "Retain"}}
+        self.objects.setdefault("VolumeSnapshotContent", {})[name] = content
+
+    def expect_uid(self, wanted: str) -> None:
+        """Be the cluster that is meant."""
+
+    def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
+        """Return an object, or None."""
+        return self.objects.get(kind, {}).get(name)
+
+    def list(
+        self,
+        kind: str,
+        api_version: str = "v1",
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> list[Json]:
+        """Return the objects of a kind that have the labels."""
+        wanted = dict(pair.split("=") for pair in (label_selector or "").split(",") if pair)
+        found = [
+            item
+            for item in self.objects.get(kind, {}).values()
+            if wanted.items() <= (item["metadata"].get("labels") or {}).items()
+        ]
+        if kind == "VolumeSnapshot":
+            self.under_way.append(sum(1 for item in self.objects.get(kind, {}).values() if "status" not in item))
+            for item in found:
+                if not (item.get("status") or {}).get("readyToUse"):
+                    self._finish(item)
+                    self._put(item)
+        return found
+
+    def create(self, item: Json) -> Json:
+        """Make an object."""
+        name = item["metadata"]["name"]
+        claim = (item.get("spec") or {}).get("source", {}).get("persistentVolumeClaimName")
+        if claim in self.refused:
+            raise self.refused[claim]
+        item["metadata"].update(uid=f"uid-{name}", creationTimestamp="2026-11-25T09:00:00Z")
+        self._put(item)
+        return item
+
+    def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
+        """Change a content's policy."""
+        self.objects[kind][name]["spec"].update(body["spec"])
+        return self.objects[kind][name]
+
+    def delete(self, kind: str, name: str, namespace: str | None, uid: str, api_version: str = "v1") -> bool:
+        """Remove a snapshot; what it keeps goes with it where the policy says so."""
+        item = self.objects[kind].pop(name)
+        assert item["metadata"]["uid"] == uid
+        content = (item.get("status") or {}).get("boundVolumeSnapshotContentName")
+        kept = self.objects.get("VolumeSnapshotContent", {})
+        if content in kept and kept[content]["spec"]["deletionPolicy"] == "Delete" and content not in self.stuck:
+            del kept[content]
+        return True
+
+
+def ready(item: Json) -> None:
+    """Be a driver that succeeds at once."""
+    name = item["metadata"]["name"]
+    item["status"] = {
+        "readyToUse": True,
+        "creationTime": item["metadata"]["creationTimestamp"],
+        "boundVolumeSnapshotContentName": f"snapcontent-{name}",
+    }
