@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +14,7 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _retention as retention
 from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import Point, Policy, decide, policy_of
 
+ROOT = Path(__file__).resolve().parents[4]
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -25,6 +28,13 @@ def ago(good: bool = True, **since: float) -> Point:
     """A snapshot of a time before NOW that goes by that time: "2 hours"."""
     name = " ".join(f"{number} {unit}" for unit, number in since.items())
     return Point(name, NOW - timedelta(**since), good)
+
+
+def hourly(first: datetime, last: datetime) -> Iterator[Point]:
+    """A snapshot each hour from the first to the last, both included."""
+    for hour in range((last - first) // timedelta(hours=1) + 1):
+        taken = first.astimezone(UTC) + timedelta(hours=hour)
+        yield Point(taken.isoformat(), taken, True)
 
 
 @pytest.mark.parametrize(
@@ -306,3 +316,19 @@ def missing(name: str) -> ZoneInfo:
 def test_a_negative_policy_cannot_be_made(rule: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^keep_\w+ is .*; it must be 0 or more\.$"):
         Policy(**rule)
+
+
+def test_the_example_of_the_documentation_is_what_happens() -> None:
+    first, last = datetime(2026, 11, 1, tzinfo=BERLIN), datetime(2026, 11, 30, 23, tzinfo=BERLIN)
+    policy = Policy(keep_hourly=24, keep_daily=7, keep_weekly=4, keep_monthly=6, zone=BERLIN)
+    verdict = decide(list(hourly(first, last)), policy, last, 1.0)
+    page = (ROOT / "docs" / "snapshots.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) (?:to (\d+) )?November, ([\d:]+)(?: to [\d:]+)? \| (\d+) \|", page, re.MULTILINE)
+    shown: dict[int, int] = {}
+    for start, end, _time, number in rows:
+        for day in range(int(start), int(end or start) + 1):
+            shown[day] = int(number) // (int(end or start) - int(start) + 1)
+    kept = [datetime.fromisoformat(name).astimezone(BERLIN) for name in verdict.keep]
+    assert shown == {day: sum(time.day == day for time in kept) for day in {time.day for time in kept}}
+    assert {time.hour for time in kept if time.day < 30} == {23}
+    assert f"Of {len(verdict.keep) + len(verdict.remove)} snapshots {len(verdict.keep)} stay" in page
