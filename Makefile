@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test up down password lint test test-fast test-versions faults docs bench-proxy bench-scale pins clean-cache
+.PHONY: help setup setup-test up down password lint test test-fast test-versions faults docs bench-proxy bench-scale bench-snapshots pins clean-cache
 
 INVENTORY ?= inventories/kind
 ARGS ?=
@@ -15,6 +15,9 @@ BENCH = PYTHONPATH=build/collections:images/hub/src:images/proxy/src build/venv-
 	-m ansible_collections.campus.jupyterhub.benchmarks.proxy
 BENCH_SCALE_FIGURES = benchmarks/scale/figures.json
 BENCH_SCALE_SITE = build/venv-test/bin/ansible-playbook -i inventories/kind -i benchmarks/scale/inventory
+BENCH_SNAPSHOTS_FIGURES = benchmarks/snapshots/figures.json
+BENCH_SNAPSHOTS_SITE = build/venv-test/bin/ansible-playbook -i inventories/kind -i benchmarks/snapshots/inventory
+BENCH_SNAPSHOTS = $(subst .proxy,.snapshots,$(BENCH))
 BENCH_SCALE = $(subst .proxy,.scale,$(BENCH))
 
 help: ## List the commands
@@ -58,6 +61,12 @@ bench-scale: setup-test ## Measure hub and proxy with 5000 simulated students, o
 	@status=0; $(BENCH_SCALE).measure $(BENCH_SCALE_FIGURES) $(ARGS) || status=$$?; \
 	$(BENCH_SCALE_SITE) playbooks/teardown.yml -e teardown_delete_disks=yes; exit $$status
 	@$(BENCH_SCALE).report $(BENCH_SCALE_FIGURES)
+
+bench-snapshots: setup-test ## Measure snapshots of 300 disks, on a cluster of its own
+	@$(BENCH_SNAPSHOTS).plan
+	@$(BENCH_SNAPSHOTS_SITE) site.yml
+	@status=0; $(BENCH_SNAPSHOTS).measure $(BENCH_SNAPSHOTS_FIGURES) $(ARGS) || status=$$?; \
+	$(BENCH_SNAPSHOTS_SITE) playbooks/teardown.yml -e teardown_delete_disks=yes; exit $$status
 
 pins: setup-test ## Raise the pinned versions
 	@scripts/raise_pins.sh

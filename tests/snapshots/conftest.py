@@ -1,0 +1,39 @@
+"""Fixtures of the tests of snapshots; JUPYTERHUB_SITE is the path of the hub's site.json."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.campus.jupyterhub.tests.cluster import fixtures
+from ansible_collections.campus.jupyterhub.tests.cluster.support import SITE, Kube, Site, Student
+from ansible_collections.campus.jupyterhub.tests.snapshots.world import World
+
+collect_ignore_glob = [] if SITE in os.environ else ["test_*.py"]
+
+site, kube, password = fixtures.site, fixtures.kube, fixtures.password
+
+
+@pytest.fixture(scope="session")
+def world(site: Site, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The hub with its snapshots."""
+    return World(site, kube, tmp_path_factory.mktemp("arguments"))
+
+
+def at_work(site: Site, password: str, name: str) -> Student:
+    """A student whose server runs."""
+    student = Student(site.url, name, password)
+    student.start()
+    return student
+
+
+@pytest.fixture(scope="session")
+def mia(site: Site, password: str) -> Student:
+    """A student at work."""
+    return at_work(site, password, "mia")
+
+
+@pytest.fixture(scope="session")
+def noah(site: Site, password: str) -> Student:
+    """Another one, whose name no Kubernetes object could have."""
+    return at_work(site, password, "noah.o'zoë+1@uni.example")
