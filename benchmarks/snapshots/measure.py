@@ -87,7 +87,7 @@ def measure(site: Site, options: argparse.Namespace) -> Figures:
 def ratio(figures: Figures, what: str) -> float:
     """How many times as fast the role's flags are."""
     ours, usual = (figures[flags][what]["disks a second"] for flags in ("role's flags", "usual flags"))
-    return round(ours / usual, 1)
+    return float(round(ours / usual, 1))
 
 
 def main() -> None:
