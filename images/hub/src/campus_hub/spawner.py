@@ -15,7 +15,7 @@ from traitlets import Unicode, default, validate
 
 from campus_hub import state
 from campus_hub.reflectors import Event, PatientEventReflector, PatientPodReflector, PatientReflector
-from campus_hub.store import StoreError, ask, held, read_claim, read_pod
+from campus_hub.store import StoreError, ask, grow_claim, held, read_claim, read_pod
 
 # Seconds between two looks at what a watch knows.
 GLANCE = 0.1
@@ -50,6 +50,7 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
 
     volumes: Any
     pvc_name: str
+    storage_capacity: str | None
 
     # A pod that ran before this start and was taken over as it is.
     adopted = False
@@ -173,6 +174,7 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
                 owner = (claim["metadata"].get("annotations") or {}).get(state.USER)
                 if owner == self.user.name or (owner is None and name == self.pvc_name):
                     self.pvc_name = name
+                    await self._grow(claim, request_timeout)
                     return True
                 self.log.error("Disk %s is %s's, not %s's; leaving it alone", name, owner, self.user.name)
         except StoreError as error:
@@ -194,6 +196,16 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
                 raise
             return False
         return True
+
+    async def _grow(self, claim: dict[str, Any], request_timeout: float) -> None:
+        """Ask for the configured size for a disk that has less. Whatever comes of it, the server starts."""
+        size = self.storage_capacity
+        try:
+            if size and state.smaller(claim, size):
+                await grow_claim(claim, size, request_timeout)
+                self.log.info("Disk %s of %s grows to %s", self.pvc_name, self._log_name, size)
+        except (StoreError, ValueError) as error:
+            self.log.warning("Disk %s of %s does not grow to %s: %s", self.pvc_name, self._log_name, size, error)
 
     async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
         """Create the pod, or take over the student's own that is already there; false to be called again."""

@@ -1,8 +1,10 @@
-"""What a pod's status says about a student's server. Pure functions."""
+"""What pods and disks say about a student's server. Pure functions."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from campus_hub.quantity import parse
 
 Pod = dict[str, Any]
 
@@ -65,6 +67,18 @@ def environment(pod: Pod) -> dict[str, str]:
 def api_token(pod: Pod) -> str:
     """Return the token that the server in a pod uses for the hub, empty if there is none to be seen."""
     return environment(pod).get(TOKEN, "")
+
+
+def smaller(claim: dict[str, Any], size: str) -> bool:
+    """Say whether a disk has less than a size and asks for less. Raises ValueError if the size is none.
+
+    A claim that has no volume yet cannot be changed.
+    """
+    status = claim.get("status") or {}
+    if status.get("phase") != "Bound":
+        return False
+    asked, given = claim["spec"]["resources"]["requests"], status.get("capacity") or {}
+    return max(parse(str(sizes.get("storage", "0"))) for sizes in (asked, given)) < parse(size)
 
 
 def without_disk(volumes: Any, size_limit: str) -> Any:

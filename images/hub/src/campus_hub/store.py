@@ -114,6 +114,25 @@ async def read_claim(name: str, namespace: str, request_timeout: float) -> Manif
     return await _read("read_namespaced_persistent_volume_claim", name, namespace, request_timeout)
 
 
+async def grow_claim(claim: Manifest, size: str, request_timeout: float) -> None:
+    """Ask for a larger PersistentVolumeClaim. Raises StoreError, with status 409 when it changed since it was read."""
+    held()
+    metadata = claim["metadata"]
+    patch = {
+        "metadata": {"resourceVersion": metadata["resourceVersion"]},
+        "spec": {"resources": {"requests": {"storage": size}}},
+    }
+    await ask(
+        shared_client("CoreV1Api").patch_namespaced_persistent_volume_claim(
+            metadata["name"],
+            metadata["namespace"],
+            patch,
+            _content_type="application/merge-patch+json",
+            _request_timeout=request_timeout,
+        )
+    )
+
+
 async def _read(method: str, name: str, namespace: str, request_timeout: float) -> Manifest | None:
     """Read an object as plain JSON: the client's own models refuse what they do not expect."""
     call = getattr(shared_client("CoreV1Api"), method)

@@ -177,16 +177,18 @@ class FakeApi:
         return web.json_response(self.put(kind, manifest, "MODIFIED"))
 
     async def patch(self, request: web.Request) -> web.Response:
-        """Merge labels and annotations; those of value null go."""
+        """Merge a patch of the same resourceVersion, if it names one; what is null goes."""
         kind, name, patch = request.match_info["kind"], request.match_info["name"], await request.json()
         assert request.content_type == "application/merge-patch+json"
         old = self.objects.get((kind, name))
         if old is None:
             return self.error(404)
-        for part, values in patch["metadata"].items():
-            merged = {**(old["metadata"].get(part) or {}), **values}
-            old["metadata"][part] = {key: value for key, value in merged.items() if value is not None}
-        return web.json_response(self.put(kind, old, "MODIFIED"))
+        if (
+            patch["metadata"].get("resourceVersion", old["metadata"]["resourceVersion"])
+            != old["metadata"]["resourceVersion"]
+        ):
+            return self.error(409)
+        return web.json_response(self.put(kind, merged(old, patch), "MODIFIED"))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete an object, of the uid in the preconditions if there is one."""
@@ -200,6 +202,19 @@ class FakeApi:
             return self.error(409)
         self.drop(kind, name)
         return web.json_response({"kind": "Status", "status": "Success"})
+
+
+def merged(old: Manifest, patch: Manifest) -> Manifest:
+    """Return an object with a JSON merge patch applied."""
+    new = {**old}
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            new[key] = merged(old.get(key) or {}, value)
+        elif value is None:
+            new.pop(key, None)
+        else:
+            new[key] = value
+    return new
 
 
 class Replica:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -346,9 +347,77 @@ async def test_the_canary_gets_an_emptydir(api: FakeApi, spawn: Spawn) -> None:
     assert len(api.of("persistentvolumeclaims")) == 1
 
 
-def claim(name: str, user: str) -> dict[str, Any]:
-    """Return a disk as KubeSpawner makes it."""
-    return {"metadata": {"name": name, "annotations": {"hub.jupyter.org/username": user}}}
+def claim(name: str, user: str, size: str = "2Gi", phase: str = "Bound", volume: str = "1Gi") -> dict[str, Any]:
+    """Return a disk as KubeSpawner makes it, with a volume of some size."""
+    return {
+        "metadata": {"name": name, "annotations": {"hub.jupyter.org/username": user}},
+        "spec": {"resources": {"requests": {"storage": size}}},
+        "status": {"phase": phase, "capacity": {"storage": volume}},
+    }
+
+
+def size_of(api: FakeApi, name: str) -> str:
+    """Return what a disk asks for."""
+    return str(api.objects["persistentvolumeclaims", name]["spec"]["resources"]["requests"]["storage"])
+
+
+DISKS = {"storage_pvc_ensure": True, "pvc_name_template": "claim-{user_server}"}
+
+
+@pytest.mark.usefixtures("kubelet")
+async def test_a_disk_grows_to_the_configured_size_before_its_server_starts(api: FakeApi, spawn: Spawn) -> None:
+    before = api.put("persistentvolumeclaims", claim("claim-ann", "ann"))["metadata"] | {"resourceVersion": ""}
+
+    await start(spawn(storage_capacity="5Gi", **DISKS))
+
+    assert size_of(api, "claim-ann") == "5Gi"
+    assert api.objects["persistentvolumeclaims", "claim-ann"]["metadata"] | {"resourceVersion": ""} == before
+    assert api.calls.index(("PATCH", "persistentvolumeclaims")) < api.calls.index(("POST", "pods"))
+
+
+@pytest.mark.usefixtures("kubelet")
+@pytest.mark.parametrize(
+    ("disk", "wanted"),
+    [
+        ({}, "1Gi"),
+        ({}, "2Gi"),
+        ({}, "2048Mi"),
+        ({}, None),
+        ({}, "much"),
+        ({"phase": "Pending"}, "5Gi"),
+        ({"volume": "10Gi"}, "5Gi"),
+    ],
+)
+async def test_a_disk_is_left_as_it_is(api: FakeApi, spawn: Spawn, disk: dict[str, str], wanted: str | None) -> None:
+    api.put("persistentvolumeclaims", claim("claim-ann", "ann", **disk))
+
+    await start(spawn(storage_capacity=wanted, **DISKS))
+
+    assert size_of(api, "claim-ann") == "2Gi"
+    assert ("PATCH", "persistentvolumeclaims") not in api.calls
+
+
+@pytest.mark.usefixtures("kubelet")
+@pytest.mark.parametrize("status", [403, 409, 422, 429, 503])
+async def test_a_disk_that_may_not_grow_stops_no_start(
+    api: FakeApi, spawn: Spawn, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    api.put("persistentvolumeclaims", claim("claim-ann", "ann"))
+    api.fault = fail("persistentvolumeclaims", "PATCH", status)
+
+    assert await start(spawn(storage_capacity="5Gi", **DISKS))
+
+    assert api.calls.count(("PATCH", "persistentvolumeclaims")) == 1
+    assert f"does not grow to 5Gi: {status} made to fail" in caplog.text
+
+
+async def test_a_disk_that_grew_meanwhile_is_not_made_smaller_again(api: FakeApi, spawn: Spawn) -> None:
+    seen = json.loads(json.dumps(api.put("persistentvolumeclaims", claim("claim-ann", "ann"))))
+    api.put("persistentvolumeclaims", claim("claim-ann", "ann", "9Gi"), "MODIFIED")
+
+    await spawn(storage_capacity="5Gi", **DISKS)._grow(seen, 5)
+
+    assert size_of(api, "claim-ann") == "9Gi"
 
 
 async def test_a_start_shows_what_is_said_about_its_own_pod_since_it_began(spawn: Spawn) -> None:

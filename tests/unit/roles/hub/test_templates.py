@@ -96,7 +96,7 @@ def test_the_hub_has_no_more_rights_than_it_needs(objects: Objects) -> None:
         resource: set(rule["verbs"]) for rule in objects["Role", "hub"]["rules"] for resource in rule["resources"]
     }
     assert set(rights) == {"pods", "persistentvolumeclaims", "events", "endpointslices", "leases"}
-    assert "delete" not in rights["persistentvolumeclaims"]
+    assert rights["persistentvolumeclaims"] == {"get", "list", "watch", "create", "patch"}
     assert rights["events"] == {"get", "list", "watch"}
 
 
