@@ -1,6 +1,9 @@
 # mypy: ignore-errors
 """Run while the image is built: what a first course does has to work with the pinned packages."""
 
+import sys
+from pathlib import Path
+
 import datascience
 import folium
 import matplotlib
@@ -9,6 +12,7 @@ import nbgitpuller
 import numpy as np
 import pandas as pd
 import scipy.stats
+from jupyterlab_server.config import get_federated_extensions
 
 matplotlib.use("Agg")
 
@@ -28,4 +32,6 @@ assert datascience.Marker(37, -122).as_html()
 frame = pd.DataFrame({"when": pd.date_range("2030-01-01", periods=3), "value": np.arange(3)})
 assert frame.describe().loc["mean", "value"] == 1
 assert 0 < scipy.stats.ttest_ind([1, 2, 3], [2, 3, 4]).pvalue < 1
+extensions = get_federated_extensions([str(Path(sys.prefix, "share/jupyter/labextensions"))])
+assert extensions["campus-singleuser"]["jupyterlab"]["_build"]["load"] == "static/disk.js"
 assert all(module.__name__ for module in (folium, nbconvert, nbgitpuller))

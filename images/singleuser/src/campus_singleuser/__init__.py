@@ -1,4 +1,4 @@
-"""What campus.jupyterhub adds to the student's server: it works without the hub and starts with a full disk."""
+"""What campus.jupyterhub adds to the student's server: it works without the hub and minds a full disk."""
 
 from __future__ import annotations
 

@@ -14,8 +14,10 @@ from traitlets import default
 
 from campus_singleuser.auth import PatientHubOAuth
 from campus_singleuser.disk import make_room
+from campus_singleuser.handler import DiskHandler
 
 CHECK_TIMEOUT = 10
+SHOW_DISK_ENV = "CAMPUS_SHOW_DISK"
 
 
 class CampusIdentityProvider(JupyterHubIdentityProvider):  # type: ignore[misc]
@@ -27,7 +29,7 @@ class CampusIdentityProvider(JupyterHubIdentityProvider):  # type: ignore[misc]
 
 
 class CampusSingleUser(JupyterHubSingleUser):  # type: ignore[misc]
-    """JupyterHub's extension of Jupyter Server, with the two differences that let a student work without the hub."""
+    """JupyterHub's extension of Jupyter Server: it works without the hub, and says how full the disk is."""
 
     @default("hub_auth")  # type: ignore[untyped-decorator]
     def _default_hub_auth(self) -> PatientHubOAuth:
@@ -39,6 +41,12 @@ class CampusSingleUser(JupyterHubSingleUser):  # type: ignore[misc]
         super().load_config_file()
         self.config.ServerApp.identity_provider_class = CampusIdentityProvider
         self.serverapp.update_config(self.config)
+
+    def initialize_handlers(self) -> None:
+        """Answer what the page asks about the disk, unless it is switched off."""
+        super().initialize_handlers()
+        if os.environ.get(SHOW_DISK_ENV) != "false":
+            self.handlers.append(("campus/disk", DiskHandler))
 
     async def check_hub_version(self) -> None:
         """Compare versions in the background. JupyterHub's own waits for the hub and ends the server without it."""

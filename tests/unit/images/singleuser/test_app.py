@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class Answer(BaseHTTPRequestHandler):
 class Server:
     """A student's server in a process of its own."""
 
-    def __init__(self, folder: Path, hub_port: int) -> None:
+    def __init__(self, folder: Path, hub_port: int, **environ: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/user/ann/"
         hub = f"http://127.0.0.1:{hub_port}/hub/api"
@@ -94,15 +95,22 @@ class Server:
             "JUPYTERHUB_SERVICE_PREFIX": "/user/ann/",
             "JUPYTERHUB_SERVICE_URL": self.url,
             "JUPYTERHUB_USER": "ann",
+            **environ,
         }
         command = [sys.executable, "-c", "from campus_singleuser.app import main; main()"]
         command += ["--HubOAuth.cache_max_age=1", "--allow-root"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
 
-    def status(self, token: str = "good") -> int:
+    def get(self, path: str) -> Any:
+        """Return what the server says to its student."""
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": "token good"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def status(self, token: str = "good", path: str = "api/status") -> int:
         """Return the HTTP status of a page that wants a user, 0 if nothing listens."""
-        request = urllib.request.Request(f"{self.url}api/status", headers={"Authorization": f"token {token}"})
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"token {token}"})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 status: int = answer.status
@@ -127,18 +135,35 @@ def hub_port() -> int:
     return free_port()
 
 
+@contextmanager
+def serving(folder: Path, hub_port: int, **environ: str) -> Iterator[Server]:
+    """A student's server."""
+    started = Server(folder, hub_port, **environ)
+    try:
+        yield started
+    finally:
+        started.process.terminate()
+        try:
+            started.process.wait(60)
+        except subprocess.TimeoutExpired:
+            started.process.kill()
+            started.process.wait()
+            raise
+
+
 @pytest.fixture
 def server(tmp_path: Path, hub_port: int) -> Iterator[Server]:
     """A student's server, started while no hub is there."""
-    started = Server(tmp_path, hub_port)
+    with serving(tmp_path, hub_port) as started:
+        yield started
+
+
+@pytest.fixture
+def hub(hub_port: int) -> Iterator[FakeHub]:
+    """A hub that stays."""
+    started = FakeHub(hub_port)
     yield started
-    started.process.terminate()
-    try:
-        started.process.wait(60)
-    except subprocess.TimeoutExpired:
-        started.process.kill()
-        started.process.wait()
-        raise
+    started.leave()
 
 
 def test_it_starts_works_and_reports_through_the_hub_s_comings_and_goings(server: Server, hub_port: int) -> None:
@@ -162,3 +187,25 @@ def test_it_starts_works_and_reports_through_the_hub_s_comings_and_goings(server
     assert server.status() == 200
     assert server.process.poll() is None
     assert "going on with what it last said about ann" in server.log.read_text()
+
+
+@pytest.mark.usefixtures("hub")
+def test_it_says_how_full_the_disk_is_and_does_not_call_that_activity(server: Server) -> None:
+    server.wait(200)
+    server.get("api/contents")
+    before = server.get("api/status")["last_activity"]
+
+    told = server.get("campus/disk")
+
+    assert set(told) == {"used", "free", "kind", "label", "message"}
+    assert told["used"] > 0
+    assert server.get("api/status")["last_activity"] == before
+    assert server.status("bad", "campus/disk") == 403
+
+
+@pytest.mark.usefixtures("hub")
+def test_it_says_nothing_of_the_disk_when_that_is_switched_off(tmp_path: Path, hub_port: int) -> None:
+    with serving(tmp_path, hub_port, CAMPUS_SHOW_DISK="false") as server:
+        server.wait(200)
+
+        assert server.status(path="campus/disk") == 404
