@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
 from ansible_collections.campus.jupyterhub.tests.cluster.support import Kube, Site, Student
@@ -26,6 +27,7 @@ def test_a_student_works_stops_and_finds_everything_again(
     seconds = {}
     with BrowserStudent(browser, site.url, "carol") as carol:
         seconds["first start, with a new disk"] = carol.first_output(password)
+        expect(carol.page.locator("#campus-disk")).to_have_text(re.compile("^Disk: .+ used, .+ free$"))
         expect(carol.run(PLOT).locator("img")).to_be_visible()
         carol.save("first.ipynb")
         carol.screenshot(pictures, "student-lab")
