@@ -75,8 +75,9 @@ class HostDriver:
     def __init__(self, folder: Path, pool_size: str) -> None:
         self.folder = folder
         self.socket = folder / "csi.sock"
-        self.pool = folder / "pool" / "pool"
+        self.pool = folder / "pool" / "pool" if pool_size else folder / "pool"
         self.log = folder / "driver.log"
+        self.program: tuple[str, ...] = ("-m", "campus_csi")
         self._pool_size = pool_size
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -89,7 +90,7 @@ class HostDriver:
         self.socket.unlink(missing_ok=True)
         path = os.pathsep.join((str(PROTOCOL), str(IMAGE / "src")))
         tools = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-        command = [sys.executable, "-m", "campus_csi", f"--endpoint={self.socket}", "--node-name=host"]
+        command = [sys.executable, *self.program, f"--endpoint={self.socket}", "--node-name=host"]
         command += [f"--pool-path={self.folder / 'pool'}", f"--pool-size={self._pool_size}", *arguments]
         with self.log.open("ab") as log:
             environment = {**os.environ, "PYTHONPATH": path, "PATH": tools}
@@ -99,6 +100,17 @@ class HostDriver:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the driver does not serve:\n{self.log.read_text(encoding='utf-8')[-2000:]}")
             time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """The driver's process id.
+
+        Raises:
+            RuntimeError: it does not run.
+        """
+        if self._process is None:
+            raise RuntimeError("the driver does not run")
+        return self._process.pid
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the driver with a signal and return its exit code.

@@ -30,6 +30,35 @@ class Client:
         request = csi.CreateVolumeRequest(name=name, capacity_range=sizes, volume_capabilities=[capability()])
         return str(self.controller.CreateVolume(request, timeout=SECONDS).volume.volume_id)
 
+    def create_from(self, name: str, source: str, size: int = 0) -> str:
+        """Make a disk from a snapshot or another disk and return its id."""
+        content = csi.VolumeContentSource()
+        if source.startswith("snap-"):
+            content.snapshot.snapshot_id = source
+        else:
+            content.volume.volume_id = source
+        sizes = csi.CapacityRange(required_bytes=size)
+        request = csi.CreateVolumeRequest(
+            name=name, capacity_range=sizes, volume_capabilities=[capability()], volume_content_source=content
+        )
+        return str(self.controller.CreateVolume(request, timeout=SECONDS).volume.volume_id)
+
+    def snapshot(self, name: str, source: str) -> str:
+        """Take a snapshot and return its id."""
+        request = csi.CreateSnapshotRequest(name=name, source_volume_id=source)
+        taken = self.controller.CreateSnapshot(request, timeout=SECONDS).snapshot
+        assert taken.ready_to_use
+        return str(taken.snapshot_id)
+
+    def delete_snapshot(self, identity: str) -> None:
+        """Remove a snapshot."""
+        self.controller.DeleteSnapshot(csi.DeleteSnapshotRequest(snapshot_id=identity), timeout=SECONDS)
+
+    def snapshots(self) -> dict[str, str]:
+        """Return all snapshots and the disks they are of."""
+        listed = self.controller.ListSnapshots(csi.ListSnapshotsRequest(), timeout=SECONDS)
+        return {entry.snapshot.snapshot_id: entry.snapshot.source_volume_id for entry in listed.entries}
+
     def delete(self, identity: str) -> None:
         """Remove a disk."""
         self.controller.DeleteVolume(csi.DeleteVolumeRequest(volume_id=identity), timeout=SECONDS)

@@ -8,4 +8,4 @@ from ansible_collections.campus.jupyterhub.scripts import csi_sanity
 def test_csi_sanity(driver: csi_sanity.HostDriver) -> None:
     result = csi_sanity.run(driver)
     assert result.failed == 0, result.output
-    assert result.passed >= 45, result.output
+    assert result.passed >= 64, result.output

@@ -69,6 +69,8 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[misc]
 
 
 def _volume(request: Any, response: Any) -> str:
-    """Return the disk a call is about, as well as it is known."""
+    """Return the disk or snapshot a call is about, as well as it is known."""
     made = getattr(getattr(response, "volume", None), "volume_id", "")
-    return getattr(request, "volume_id", "") or made or getattr(request, "name", "") or "-"
+    taken = getattr(getattr(response, "snapshot", None), "snapshot_id", "")
+    asked = getattr(request, "volume_id", "") or getattr(request, "snapshot_id", "")
+    return asked or made or taken or getattr(request, "name", "") or "-"

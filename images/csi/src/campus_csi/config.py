@@ -23,6 +23,8 @@ class Settings:
     snapshot_reserve: float
     registration: Path | None
     health_port: int
+    watchdog: Path | None
+    """Socket of a watchdog in another container; None: one is started for each freeze."""
 
 
 def _pool_size(text: str) -> int | None:
@@ -62,4 +64,5 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--snapshot-reserve", type=_reserve, default=0.0, help="share of the pool kept back")
     parser.add_argument("--registration", type=Path, default=None, help="socket to register with kubelet on")
     parser.add_argument("--health-port", type=int, default=0, help="port of /healthz, /readyz and /metrics; 0: none")
+    parser.add_argument("--watchdog", type=Path, default=None, help="socket of a watchdog in another container")
     return Settings(**vars(parser.parse_args(arguments)))

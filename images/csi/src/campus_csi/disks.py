@@ -10,7 +10,8 @@ from pathlib import Path
 from . import ext4, loop, mounts
 from .accounting import Ledger
 from .errors import Damaged, FailedPrecondition, NotFound, ResourceExhausted
-from .store import Store, Volume
+from .records import Volume
+from .store import Store
 
 _OPTIONS = ("noatime", "nodev", "nosuid", "discard")
 
@@ -30,8 +31,8 @@ class Disks:
             FailedPrecondition: something else is mounted there.
             Damaged: the file system needs a person.
         """
-        volume = self._store.get(volume_id)
-        image = self._store.image(volume_id)
+        volume = self._store.disks.get(volume_id)
+        image = self._store.disks.image(volume_id)
         present = mounts.at(staging)
         if present is not None:
             if not self._is(present, volume_id):
@@ -97,10 +98,10 @@ class Disks:
         Raises:
             FailedPrecondition: it is still mounted.
         """
-        image = self._store.image(volume_id)
+        image = self._store.disks.image(volume_id)
         if image.exists() and not loop.released(image):
             raise FailedPrecondition(f"{volume_id} is still mounted on this node")
-        self._store.delete(volume_id)
+        self._store.disks.delete(volume_id)
         self._ledger.restore(volume_id, None)
 
     def expand(self, volume_id: str, path: Path, size: int) -> int:
@@ -113,7 +114,7 @@ class Disks:
             FailedPrecondition: the pool is full, or this kernel does not grow a disk in use.
             Damaged: the file system could not be grown.
         """
-        volume = self._store.get(volume_id)
+        volume = self._store.disks.get(volume_id)
         self.require_mounted(volume_id, path)
         try:
             self._ledger.promise(volume_id, size)
@@ -122,7 +123,7 @@ class Disks:
         try:
             volume = self._store.enlarge(volume_id, size)
         except Exception:
-            self._ledger.restore(volume_id, self._store.get(volume_id).capacity)
+            self._ledger.restore(volume_id, self._store.disks.get(volume_id).capacity)
             raise
         if volume.grown < volume.capacity:
             self._grow(volume, path)
@@ -141,10 +142,10 @@ class Disks:
     def _is(self, mount: mounts.Mount, volume_id: str) -> bool:
         """Say whether it is this disk that is mounted there."""
         major, minor = mount.device
-        return major == loop.MAJOR and loop.has(minor, self._store.image(volume_id))
+        return major == loop.MAJOR and loop.has(minor, self._store.disks.image(volume_id))
 
     def _make_ready(self, volume: Volume) -> None:
-        image = self._store.image(volume.id)
+        image = self._store.disks.image(volume.id)
         if volume.grown < volume.capacity:
             self._store.enlarge(volume.id, volume.capacity)
             ext4.grow_unmounted(image)
@@ -153,7 +154,7 @@ class Disks:
             ext4.check(image)
 
     def _grow(self, volume: Volume, path: Path) -> None:
-        image = self._store.image(volume.id)
+        image = self._store.disks.image(volume.id)
         loop.refresh(image)
         try:
             ext4.grow_mounted(path, volume.capacity)

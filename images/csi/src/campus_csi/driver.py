@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,23 @@ import grpc
 from campus_csi_proto import csi_pb2 as csi
 from campus_csi_proto import csi_pb2_grpc, pluginregistration_pb2_grpc
 
-from . import DRIVER_NAME, ext4, health, pool
-from .accounting import Ledger, promisable
+from . import ext4, health, pool
+from .accounting import Copying, Ledger, Room, promisable, spare
 from .calls import Calls
 from .config import Settings
 from .controller import Controller
+from .copies import Copies
 from .disks import Disks
+from .freezing import Freezer
 from .identity import Identity
 from .locks import Locks
+from .metrics import render
 from .node import Node
 from .registration import Registration
 from .store import Store
 
 _WORKERS = 16
 _GRACE = 20.0
-_KINDS = ("total", "used", "promisable", "promised")
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +43,7 @@ class Driver:
     """All services of a node's driver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Make the pool ready and read the disks in it.
+        """Make the pool ready, read what is in it, and let go on what an earlier driver left frozen.
 
         Raises:
             CallError: there can be no pool; the message says why.
@@ -51,15 +53,23 @@ class Driver:
         self._stop = threading.Event()
         self._pool = pool.prepare(settings.pool_path, settings.pool_size)
         self._store = Store(self._pool.root, ext4.make)
-        for volume_id, reason in self._store.damaged.items():
-            _log.error("the record of %s cannot be read and its image is left alone: %s", volume_id, reason)
-        self._ledger = Ledger(self._limit, self._store.promises())
+        for identity, reason in self._store.damaged.items():
+            _log.error("the record of %s cannot be read and its image is left alone: %s", identity, reason)
+        self._freezer = Freezer(settings.watchdog)
+        self._freezer.thaw_all(self._store)
+        room = Room(self._limit, self._spare)
+        self._ledger = Ledger(room, self._store.promises(), settings.overcommit)
         self._calls = Calls()
         self._registration = Registration(str(settings.endpoint), self.stop)
 
     def _limit(self) -> int:
-        usage = self._pool.usage(self._store.taken())
+        usage = self._pool.usage(sum(member.taken for member in self._store.members()))
         return promisable(usage, self._settings.overcommit, self._settings.snapshot_reserve)
+
+    def _spare(self, promises: Mapping[str, int], copies: Iterable[Copying]) -> int:
+        members = self._store.members()
+        usage = self._pool.usage(sum(member.taken for member in members))
+        return spare(usage, members, promises, copies, self._settings.overcommit)
 
     def run(self) -> None:
         """Serve until told to stop, then end the calls under way."""
@@ -70,8 +80,9 @@ class Driver:
             health.serve(self._settings.health_port, answers)
         if self._settings.registration is not None:
             servers.append(self._serve(self._settings.registration, self._add_registration))
-        figures = (self._pool.root, self._limit(), self._ledger.promised, len(self._store.list()))
-        _log.info("serving pool=%s promisable=%d promised=%d disks=%d", *figures)
+        counts = (len(self._store.disks.list()), len(self._store.snapshots.list()))
+        figures = (self._pool.root, self._limit(), self._ledger.promised, *counts)
+        _log.info("serving pool=%s promisable=%d promised=%d disks=%d snapshots=%d", *figures)
         self._stop.wait()
         _log.info("ending")
         for server in reversed(servers):
@@ -95,9 +106,10 @@ class Driver:
     def _add_csi(self, server: Any) -> None:
         locks = Locks()
         disks = Disks(self._store, self._ledger)
+        copies = Copies(self._store, locks, self._freezer, shares=self._pool.shares)
         here = topology(self._settings.node_name)
         csi_pb2_grpc.add_IdentityServicer_to_server(Identity(self._pool_answers), server)
-        controller = Controller(here, self._store, self._ledger, disks, locks)
+        controller = Controller(here, self._store, self._ledger, disks, copies=copies, locks=locks)
         csi_pb2_grpc.add_ControllerServicer_to_server(controller, server)
         csi_pb2_grpc.add_NodeServicer_to_server(Node(self._settings.node_name, here, self._store, disks, locks), server)
 
@@ -122,13 +134,5 @@ class Driver:
 
     def _metrics(self) -> tuple[bool, str]:
         usage = self._pool.usage(self._store.taken())
-        lines = ["# TYPE campus_csi_pool_bytes gauge"]
-        promised = self._ledger.promised
-        for kind, value in zip(_KINDS, (usage.total, usage.used, self._limit(), promised), strict=True):
-            lines.append(f'campus_csi_pool_bytes{{kind="{kind}"}} {value}')
-        lines += ["# TYPE campus_csi_disks gauge", f"campus_csi_disks {len(self._store.list())}"]
-        lines += ["# TYPE campus_csi_damaged_disks gauge", f"campus_csi_damaged_disks {len(self._store.damaged)}"]
-        lines.append("# TYPE campus_csi_calls_total counter")
-        for (call, code), count in sorted(self._calls.counts().items()):
-            lines.append(f'campus_csi_calls_total{{driver="{DRIVER_NAME}",call="{call}",code="{code}"}} {count}')
-        return True, "\n".join(lines) + "\n"
+        room = (self._limit(), self._ledger.promised, self._ledger.spare())
+        return True, render(self._store, usage, room, self._freezer.figures(), self._calls.counts())

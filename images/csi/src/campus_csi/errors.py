@@ -20,13 +20,13 @@ class InvalidArgument(CallError):
 
 
 class NotFound(CallError):
-    """The disk, or its mount, does not exist here."""
+    """The disk, the snapshot or the mount does not exist here."""
 
     code = grpc.StatusCode.NOT_FOUND
 
 
 class AlreadyExists(CallError):
-    """A disk of that name exists with another size."""
+    """A disk or snapshot of that name exists with another size or source."""
 
     code = grpc.StatusCode.ALREADY_EXISTS
 
@@ -38,7 +38,7 @@ class OutOfRange(CallError):
 
 
 class ResourceExhausted(CallError):
-    """The pool cannot promise the wanted bytes, or does not lie where they are wanted."""
+    """The pool has no room for what is wanted, or does not lie where it is wanted."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 

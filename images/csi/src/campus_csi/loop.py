@@ -65,11 +65,34 @@ def find(image: Path) -> int | None:
     Raises:
         OSError: the image is not there, or the devices cannot be read.
     """
-    handle = _find(image.stat())
+    handle = _find(identity(image))
     if handle is None:
         return None
     try:
         return os.minor(os.fstat(handle).st_rdev)
+    finally:
+        os.close(handle)
+
+
+def identity(image: Path) -> tuple[int, int]:
+    """Return the (device, inode) of an image.
+
+    Raises:
+        OSError: it is not there.
+    """
+    known = image.stat()
+    return known.st_dev, known.st_ino
+
+
+def backing(number: int) -> tuple[int, int] | None:
+    """Return the (device, inode) of the file that the loop device of that number has, or None.
+
+    Raises:
+        OSError: the device cannot be read.
+    """
+    handle = _open(number, os.O_RDONLY)
+    try:
+        return _backing(handle)
     finally:
         os.close(handle)
 
@@ -80,11 +103,7 @@ def has(number: int, image: Path) -> bool:
     Raises:
         OSError: the image is not there, or the device cannot be read.
     """
-    handle = _open(number, os.O_RDONLY)
-    try:
-        return _has(handle, image.stat())
-    finally:
-        os.close(handle)
+    return backing(number) == identity(image)
 
 
 @contextmanager
@@ -97,7 +116,7 @@ def attached(image: Path) -> Iterator[str]:
         OSError: no device could be had.
     """
     with _attaching:
-        handle = _find(image.stat())
+        handle = _find(identity(image))
         if handle is None:
             handle = _attach(image)
     try:
@@ -108,7 +127,7 @@ def attached(image: Path) -> Iterator[str]:
 
 def refresh(image: Path) -> None:
     """Let the device of `image`, if it has one, take up the file's new length."""
-    handle = _find(image.stat())
+    handle = _find(identity(image))
     if handle is not None:
         try:
             fcntl.ioctl(handle, _SET_CAPACITY)
@@ -126,7 +145,7 @@ def released(image: Path, seconds: float = 2.0) -> bool:
     return True
 
 
-def _find(wanted: os.stat_result) -> int | None:
+def _find(wanted: tuple[int, int]) -> int | None:
     """Return an open handle of the device that has the wanted file, or None.
 
     Opened for reading, for a kernel may refuse to open what is mounted for writing. Any doubt is an error: a second
@@ -139,21 +158,21 @@ def _find(wanted: os.stat_result) -> int | None:
             if error.errno in (errno.ENXIO, errno.ENODEV, errno.ENOENT):  # it went away since it was listed
                 continue
             raise
-        if _has(handle, wanted):
+        if _backing(handle) == wanted:
             return handle
         os.close(handle)
     return None
 
 
-def _has(handle: int, wanted: os.stat_result) -> bool:
+def _backing(handle: int) -> tuple[int, int] | None:
     info = _Info()
     try:
         fcntl.ioctl(handle, _GET_STATUS64, info)
     except OSError as error:
         if error.errno == errno.ENXIO:  # nothing attached
-            return False
+            return None
         raise
-    return (info.device, info.inode) == (wanted.st_dev, wanted.st_ino)
+    return info.device, info.inode
 
 
 def _attach(image: Path) -> int:

@@ -96,7 +96,7 @@ class Node(csi_pb2_grpc.NodeServicer):  # type: ignore[misc]
     def NodeGetVolumeStats(self, request: Any, context: Any) -> Any:
         """Return used and free bytes and files of a mounted disk."""
         _require(request, "volume_id", "volume_path")
-        self._store.get(request.volume_id)
+        self._store.disks.get(request.volume_id)
         path = Path(request.volume_path)
         self._disks.require_mounted(request.volume_id, path)
         figures = os.statvfs(path)
@@ -119,7 +119,7 @@ class Node(csi_pb2_grpc.NodeServicer):  # type: ignore[misc]
         """Grow a disk, or end a growth that was cut short."""
         _require(request, "volume_id", "volume_path")
         with self._locks.hold(request.volume_id):
-            volume = self._store.get(request.volume_id)
+            volume = self._store.disks.get(request.volume_id)
             wanted = request.capacity_range.required_bytes or volume.capacity
             size = fit_size(wanted, request.capacity_range.limit_bytes)
             reached = self._disks.expand(volume.id, Path(request.volume_path), max(size, volume.capacity))

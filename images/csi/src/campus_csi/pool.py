@@ -1,6 +1,6 @@
-"""The pool: a folder on a file system whose files can share blocks, so that a snapshot costs nothing.
+"""The pool: a folder, best on a file system whose files can share blocks, so that a snapshot costs nothing.
 
-Where the node has none, the driver makes one: a sparse image with XFS in it, mounted by loop.
+Where the node has none such, the driver makes one: a sparse image with XFS in it, mounted by loop.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,13 @@ from typing import IO
 
 from . import files, loop, mounts
 from .accounting import Usage
-from .errors import CallError, FailedPrecondition
+from .errors import FailedPrecondition
 from .quantity import show
 from .tools import run
 
 SMALLEST = 320 * 1024 * 1024
 """Bytes below which XFS refuses."""
 
-_FICLONE = 0x40049409
 _OPTIONS = ("noatime", "nodev", "nosuid", "discard")
 _log = logging.getLogger(__name__)
 
@@ -35,9 +33,11 @@ class Pool:
     root: Path
     image: Path | None
     lock: IO[str]
+    shares: bool
+    """Whether files can share blocks; else a snapshot copies all data."""
 
     def usage(self, images: int) -> Usage:
-        """Return the pool's figures; `images` are the bytes its disks take.
+        """Return the pool's figures; `images` are the bytes that disks and snapshots take.
 
         Raises:
             OSError: the pool is broken.
@@ -66,8 +66,16 @@ def prepare(base: Path, size: int | None) -> Pool:
         image, root = base / "pool.img", base / "pool"
         _make_image(image, size)
         _mount(image, root)
-    _require_reflink(root)
-    return Pool(root, image, _lock(root))
+    lock = _lock(root)
+    shares = files.can_clone(root)
+    if not shares:
+        _log.warning(
+            "%s is on a file system whose files cannot share blocks: each snapshot takes as much as its disk, and a"
+            " disk with much on it has one only while it is not in use; use a folder on XFS with reflink, or give the"
+            " pool a size to have one made",
+            root,
+        )
+    return Pool(root, image, lock, shares)
 
 
 def _make_image(image: Path, size: int) -> None:
@@ -99,19 +107,6 @@ def _mount(image: Path, root: Path) -> None:
         raise FailedPrecondition(f"something else than {image} is mounted on {root}; unmount it")
     loop.refresh(image)
     run("xfs_growfs", "-d", str(root))
-
-
-def _require_reflink(root: Path) -> None:
-    with tempfile.TemporaryFile(dir=root) as source, tempfile.TemporaryFile(dir=root) as copy:
-        source.write(b"0" * 4096)
-        source.flush()
-        try:
-            fcntl.ioctl(copy, _FICLONE, source.fileno())
-        except OSError as error:
-            raise CallError(
-                f"{root} is on a file system whose files cannot share blocks ({error.strerror}); use a folder on XFS"
-                " with reflink, or give the pool a size to have one made"
-            ) from error
 
 
 def _lock(root: Path, seconds: float = 5.0) -> IO[str]:

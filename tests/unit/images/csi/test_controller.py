@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campus_csi import TOPOLOGY_KEY
-from campus_csi.accounting import Ledger
-from campus_csi.controller import Controller, fit_size, page
+from campus_csi import TOPOLOGY_KEY, loop
+from campus_csi.accounting import Ledger, Room
+from campus_csi.controller import Controller, fit_size
+from campus_csi.copies import Copies
 from campus_csi.disks import Disks
 from campus_csi.errors import (
     Aborted,
@@ -17,8 +18,11 @@ from campus_csi.errors import (
     OutOfRange,
     ResourceExhausted,
 )
+from campus_csi.freezing import Freezer
+from campus_csi.listing import page
 from campus_csi.locks import Locks
-from campus_csi.store import Store, Volume, volume_id
+from campus_csi.records import Volume, volume_id
+from campus_csi.store import Store
 from campus_csi_proto import csi_pb2 as csi
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,18 +56,32 @@ class Parts:
         self.failing = False
         self.locks = Locks()
         self.store = Store(root, self.make)
-        self.ledger = Ledger(lambda: 10 * GIB, {})
+        self.spare = 10 * GIB
+        self.ledger = Ledger(Room(lambda: 10 * GIB, lambda *_: self.spare), {})
         disks = Disks(self.store, self.ledger)
-        self.controller = Controller("n1", self.store, self.ledger, disks, self.locks)
+        copies = Copies(self.store, self.locks, Freezer(None), shares=False)
+        self.controller = Controller("n1", self.store, self.ledger, disks, copies=copies, locks=self.locks)
 
     def make(self, image: Path, size: int) -> None:
         if self.failing:
             raise OSError(28, "No space left on device", str(image))
-        image.touch()
+        image.write_bytes(b"empty")
+
+    def create(self, name: str = "pvc-1", **fields: Any) -> str:
+        return str(self.controller.CreateVolume(create(name, **fields), None).volume.volume_id)
+
+    def snapshot(self, name: str, source: str) -> str:
+        request = csi.CreateSnapshotRequest(name=name, source_volume_id=source)
+        return str(self.controller.CreateSnapshot(request, None).snapshot.snapshot_id)
+
+    def snapshots(self, **fields: Any) -> list[str]:
+        listed = self.controller.ListSnapshots(csi.ListSnapshotsRequest(**fields), None)
+        return [entry.snapshot.snapshot_id for entry in listed.entries]
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    monkeypatch.setattr(loop, "find", lambda image: None)
     return Parts(tmp_path)
 
 
@@ -73,7 +91,7 @@ def test_a_disk_is_made_once_and_belongs_to_its_node(parts: Parts) -> None:
     assert first == parts.controller.CreateVolume(create(parameters=names), None)
     assert first.volume.capacity_bytes == GIB
     assert dict(first.volume.accessible_topology[0].segments) == {TOPOLOGY_KEY: "n1"}
-    assert [volume.claim for volume in parts.store.list()] == ["hub/claim-ann"]
+    assert [volume.claim for volume in parts.store.disks.list()] == ["hub/claim-ann"]
 
 
 @pytest.mark.parametrize(
@@ -96,15 +114,8 @@ def test_what_cannot_be_made_is_refused_and_leaves_nothing(
 ) -> None:
     with pytest.raises(error, match=sentence):
         parts.controller.CreateVolume(create(**changes), None)
-    assert parts.store.list() == []
+    assert parts.store.disks.list() == []
     assert parts.ledger.promised == 0
-
-
-def test_another_source_is_refused(parts: Parts) -> None:
-    request = create()
-    request.volume_content_source.volume.volume_id = "disk-x"
-    with pytest.raises(InvalidArgument, match="cannot be made from"):
-        parts.controller.CreateVolume(request, None)
 
 
 def test_a_disk_wanted_elsewhere_is_refused(parts: Parts) -> None:
@@ -216,3 +227,154 @@ def test_a_foreign_token_is_refused(token: str) -> None:
 def test_a_negative_page_is_refused() -> None:
     with pytest.raises(InvalidArgument):
         page([], "", -1)
+
+
+def from_snapshot(identity: str) -> Any:
+    return csi.VolumeContentSource(snapshot=csi.VolumeContentSource.SnapshotSource(snapshot_id=identity))
+
+
+def from_disk(identity: str) -> Any:
+    return csi.VolumeContentSource(volume=csi.VolumeContentSource.VolumeSource(volume_id=identity))
+
+
+def test_a_snapshot_is_taken_once_and_says_all_about_itself(parts: Parts) -> None:
+    disk = parts.create()
+    request = csi.CreateSnapshotRequest(name="snapshot-1", source_volume_id=disk)
+    first = parts.controller.CreateSnapshot(request, None)
+    assert first == parts.controller.CreateSnapshot(request, None)
+    assert first.snapshot.source_volume_id == disk
+    assert first.snapshot.size_bytes == GIB
+    assert first.snapshot.ready_to_use
+    record = parts.store.snapshots.list()[0]
+    assert first.snapshot.creation_time.ToNanoseconds() == record.created > parts.store.disks.get(disk).created
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "sentence"),
+    [
+        ({"name": ""}, InvalidArgument, "name is missing"),
+        ({"source_volume_id": ""}, InvalidArgument, "source volume's id"),
+        ({"source_volume_id": "disk-x"}, NotFound, "no disk disk-x"),
+        ({"parameters": {"fast": "yes"}}, InvalidArgument, "unknown parameter fast in the VolumeSnapshotClass"),
+    ],
+)
+def test_a_snapshot_that_cannot_be_taken_leaves_nothing(
+    parts: Parts, fields: dict[str, Any], error: type[CallError], sentence: str
+) -> None:
+    wanted = {"name": "snapshot-1", "source_volume_id": parts.create(), **fields}
+    with pytest.raises(error, match=sentence):
+        parts.controller.CreateSnapshot(csi.CreateSnapshotRequest(**wanted), None)
+    assert parts.snapshots() == []
+
+
+def test_names_of_the_snapshot_objects_are_no_parameters(parts: Parts) -> None:
+    names = {"csi.storage.k8s.io/volumesnapshot/name": "a", "csi.storage.k8s.io/volumesnapshotcontent/name": "b"}
+    request = csi.CreateSnapshotRequest(name="snapshot-1", source_volume_id=parts.create(), parameters=names)
+    parts.controller.CreateSnapshot(request, None)
+
+
+def test_a_name_belongs_to_one_source(parts: Parts) -> None:
+    parts.snapshot("snapshot-1", parts.create("a"))
+    with pytest.raises(AlreadyExists, match="as a snapshot of disk-"):
+        parts.snapshot("snapshot-1", parts.create("b"))
+
+
+def test_a_pool_without_room_takes_no_snapshot(parts: Parts) -> None:
+    disk = parts.create()
+    parts.spare = -1
+    with pytest.raises(ResourceExhausted, match="no room for a snapshot"):
+        parts.snapshot("snapshot-1", disk)
+    assert parts.snapshots() == []
+
+
+def test_snapshots_are_listed_by_id_by_source_and_in_pages(parts: Parts) -> None:
+    first, second = parts.create("a"), parts.create("b")
+    of_first = [parts.snapshot(f"a-{number}", first) for number in range(3)]
+    of_second = parts.snapshot("b-0", second)
+    assert parts.snapshots() == [*of_first, of_second]
+    assert parts.snapshots(source_volume_id=first) == of_first
+    assert parts.snapshots(snapshot_id=of_second) == [of_second]
+    assert parts.snapshots(snapshot_id=of_second, source_volume_id=first) == []
+    assert parts.snapshots(snapshot_id="snap-x") == parts.snapshots(source_volume_id="disk-x") == []
+    page_1 = parts.controller.ListSnapshots(csi.ListSnapshotsRequest(max_entries=2), None)
+    parts.controller.DeleteSnapshot(csi.DeleteSnapshotRequest(snapshot_id=of_first[1]), None)
+    rest = parts.snapshots(starting_token=page_1.next_token)
+    assert [entry.snapshot.snapshot_id for entry in page_1.entries] + rest == [*of_first, of_second]
+    with pytest.raises(Aborted):
+        parts.snapshots(starting_token="x")
+
+
+def test_deleting_a_snapshot_may_be_repeated(parts: Parts) -> None:
+    made = parts.snapshot("snapshot-1", parts.create())
+    for _unused in range(2):
+        parts.controller.DeleteSnapshot(csi.DeleteSnapshotRequest(snapshot_id=made), None)
+    assert parts.snapshots() == []
+    with pytest.raises(InvalidArgument):
+        parts.controller.DeleteSnapshot(csi.DeleteSnapshotRequest(), None)
+
+
+def test_a_snapshot_outlives_its_disk_and_becomes_a_larger_one(parts: Parts) -> None:
+    disk = parts.create(parameters={"csi.storage.k8s.io/pvc/name": "claim-ann"})
+    parts.store.disks.image(disk).write_bytes(b"work of a term")
+    made = parts.snapshot("snapshot-1", disk)
+    parts.controller.DeleteVolume(csi.DeleteVolumeRequest(volume_id=disk), None)
+    request = create("pvc-2", required=2 * GIB, volume_content_source=from_snapshot(made))
+    restored = parts.controller.CreateVolume(request, None).volume
+    assert restored == parts.controller.CreateVolume(request, None).volume
+    assert restored.content_source == from_snapshot(made)
+    record = parts.store.disks.get(restored.volume_id)
+    assert (record.capacity, record.grown, record.family) == (2 * GIB, GIB, disk)
+    assert parts.store.disks.image(record.id).read_bytes().rstrip(b"\0") == b"work of a term"
+    assert parts.store.disks.image(record.id).stat().st_size == 2 * GIB
+    assert parts.ledger.promised == 2 * GIB
+    assert parts.store.snapshots.get(made).claim == "claim-ann"
+
+
+def test_a_disk_is_cloned_with_its_size_where_none_is_named(parts: Parts) -> None:
+    disk = parts.create(required=3 * GIB)
+    clone = parts.create("pvc-2", required=0, volume_content_source=from_disk(disk))
+    assert parts.store.disks.get(clone).capacity == 3 * GIB
+    assert parts.controller.CreateVolume(
+        create("pvc-2", required=0, volume_content_source=from_disk(disk)), None
+    ).volume.content_source == from_disk(disk)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "sentence"),
+    [
+        ({"required": GIB // 2}, OutOfRange, "512 MiB cannot hold"),
+        ({"required": 0, "limit": GIB // 2}, OutOfRange, "512 MiB cannot hold"),
+        ({"required": 10 * GIB}, ResourceExhausted, "cannot promise"),
+        ({"volume_content_source": from_snapshot("snap-" + "0" * 40)}, ResourceExhausted, "not on n1"),
+        ({"volume_content_source": from_disk("disk-" + "0" * 40)}, ResourceExhausted, "not on n1"),
+        ({"volume_content_source": from_snapshot("no-id-of-ours")}, NotFound, "no disk or snapshot of this driver"),
+        ({"volume_content_source": from_disk("")}, InvalidArgument, "source volume is missing"),
+    ],
+)
+def test_a_disk_that_cannot_be_made_from_its_source_leaves_nothing(
+    parts: Parts, fields: dict[str, Any], error: type[CallError], sentence: str
+) -> None:
+    made = parts.snapshot("snapshot-1", parts.create())
+    wanted = {"volume_content_source": from_snapshot(made), **fields}
+    with pytest.raises(error, match=sentence):
+        parts.controller.CreateVolume(create("pvc-2", **wanted), None)
+    assert [volume.name for volume in parts.store.disks.list()] == ["pvc-1"]
+    assert parts.ledger.promised == GIB
+
+
+def test_another_source_for_the_same_name_is_refused(parts: Parts) -> None:
+    first, second = (parts.snapshot(name, parts.create("a")) for name in ("s1", "s2"))
+    parts.create("pvc-2", volume_content_source=from_snapshot(first))
+    with pytest.raises(AlreadyExists, match="made from snap-"):
+        parts.create("pvc-2", volume_content_source=from_snapshot(second))
+    with pytest.raises(AlreadyExists, match="not empty"):
+        parts.create("pvc-2")
+    with pytest.raises(AlreadyExists, match="made empty, not from snap-"):
+        parts.create("a", volume_content_source=from_snapshot(first))
+
+
+def test_a_call_for_the_disk_keeps_its_snapshot_waiting(parts: Parts) -> None:
+    disk = parts.create()
+    with parts.locks.hold(disk), pytest.raises(Aborted, match="under way"):
+        parts.snapshot("snapshot-1", disk)
+    parts.snapshot("snapshot-1", disk)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from campus_csi import ext4, loop, mounts
-from campus_csi.accounting import Ledger
+from campus_csi.accounting import Ledger, Room
 from campus_csi.disks import Disks
 from campus_csi.errors import FailedPrecondition, InvalidArgument, NotFound
 from campus_csi.locks import Locks
@@ -84,7 +84,7 @@ class Parts:
     def __init__(self, root: Path, kernel: Kernel) -> None:
         self.kernel = kernel
         self.store = Store(root, lambda path, size: path.touch())
-        self.ledger = Ledger(lambda: 4 * GIB, {})
+        self.ledger = Ledger(Room(lambda: 4 * GIB, lambda *_: GIB), {})
         self.disks = Disks(self.store, self.ledger)
         self.node = Node("n1", "n1", self.store, self.disks, Locks())
         self.id = self.store.create("pvc-1", GIB).id
@@ -178,7 +178,7 @@ def test_a_full_pool_leaves_the_disk_as_it_is(parts: Parts) -> None:
     parts.disks.publish(parts.id, parts.staging, parts.target)
     with pytest.raises(FailedPrecondition, match=r"stays as it is.*1 GiB of 4 GiB"):
         parts.disks.expand(parts.id, parts.target, 5 * GIB)
-    assert parts.store.get(parts.id).capacity == GIB
+    assert parts.store.disks.get(parts.id).capacity == GIB
     assert parts.ledger.promised == GIB
 
 

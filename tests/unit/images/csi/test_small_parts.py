@@ -73,15 +73,15 @@ def device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_a_device_is_known_by_the_files_identity(device: Path, tmp_path: Path) -> None:
-    assert loop._has(0, device.stat())
-    assert loop._has(0, device.rename(tmp_path / "renamed").stat())
+    assert loop._backing(0) == loop.identity(device)
+    assert loop._backing(0) == loop.identity(device.rename(tmp_path / "renamed"))
     device.write_bytes(b"")
-    assert not loop._has(0, device.stat()), "another file of the same name is another file"
+    assert loop._backing(0) != loop.identity(device), "another file of the same name is another file"
 
 
 @pytest.mark.parametrize(("number", "result"), [(errno.ENXIO, False), (errno.EIO, None)])
 def test_an_empty_device_is_no_match_but_doubt_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, result: bool | None
+    monkeypatch: pytest.MonkeyPatch, number: int, *, result: bool | None
 ) -> None:
     def ioctl(*_: Any) -> int:
         raise OSError(number, os.strerror(number))
@@ -89,9 +89,9 @@ def test_an_empty_device_is_no_match_but_doubt_is_an_error(
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
     if result is None:
         with pytest.raises(OSError, match="Input/output"):
-            loop._has(0, tmp_path.stat())
+            loop._backing(0)
     else:
-        assert loop._has(0, tmp_path.stat()) is result
+        assert loop._backing(0) is None
 
 
 @pytest.mark.parametrize(("mib", "journal"), [(16, 4), (300, 8), (1024, 16), (20 * 1024, 32)])
@@ -148,10 +148,26 @@ def test_a_second_driver_is_kept_off_the_pool(tmp_path: Path) -> None:
     pool._lock(tmp_path, seconds=0).close()
 
 
-def test_a_folder_that_cannot_share_blocks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "shares"), [(None, True), (errno.EOPNOTSUPP, False), (errno.EIO, None)])
+def test_a_pool_knows_whether_its_files_can_share_blocks(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int | None,
+    *,
+    shares: bool | None,
+) -> None:
     def ioctl(*_: Any) -> int:
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+        return 0
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
-    with pytest.raises(CallError, match=r"cannot share blocks.*XFS"):
-        pool.prepare(tmp_path, None)
+    if shares is None:
+        with pytest.raises(OSError, match="Input/output"):
+            pool.prepare(tmp_path, None)
+        return
+    ready = pool.prepare(tmp_path, None)
+    ready.lock.close()
+    assert ready.shares is shares
+    assert ("cannot share blocks" in caplog.text) is not shares

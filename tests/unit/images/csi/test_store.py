@@ -10,8 +10,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from campus_csi.errors import Damaged, NotFound
-from campus_csi.store import Store, volume_id
+from campus_csi.errors import Aborted, Damaged, NotFound
+from campus_csi.records import Snapshot, Volume, snapshot_id, volume_id
+from campus_csi.store import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,8 +53,8 @@ def killed_after(count: int) -> Iterator[None]:
 def test_a_disk_survives_a_restart(tmp_path: Path) -> None:
     made = Store(tmp_path, make_image).create("pvc-1", 16 * MIB, "hub/claim-ann")
     found = Store(tmp_path, make_image)
-    assert found.list() == [made]
-    assert found.image(made.id).stat().st_size == 16 * MIB
+    assert found.disks.list() == [made]
+    assert found.disks.image(made.id).stat().st_size == 16 * MIB
     assert made.claim == "hub/claim-ann"
 
 
@@ -64,9 +65,9 @@ def test_the_same_name_is_the_same_disk() -> None:
 def test_deleting_is_for_good_and_may_be_repeated(tmp_path: Path) -> None:
     store = Store(tmp_path, make_image)
     made = store.create("pvc-1", MIB)
-    store.delete(made.id)
-    store.delete(made.id)
-    assert Store(tmp_path, make_image).list() == []
+    store.disks.delete(made.id)
+    store.disks.delete(made.id)
+    assert Store(tmp_path, make_image).disks.list() == []
     assert not list(tmp_path.rglob("*.img"))
 
 
@@ -74,10 +75,10 @@ def test_deleting_is_for_good_and_may_be_repeated(tmp_path: Path) -> None:
 def test_an_id_is_never_a_path(tmp_path: Path, name: str) -> None:
     store = Store(tmp_path, make_image)
     store.create("pvc-1", MIB)
-    store.delete(name)
+    store.disks.delete(name)
     with pytest.raises(NotFound):
-        store.get(name)
-    assert len(store.list()) == 1
+        store.disks.get(name)
+    assert len(store.disks.list()) == 1
 
 
 def test_growing_is_written_down_before_it_is_done(tmp_path: Path) -> None:
@@ -85,31 +86,31 @@ def test_growing_is_written_down_before_it_is_done(tmp_path: Path) -> None:
     made = store.create("pvc-1", MIB)
     grown = store.enlarge(made.id, 3 * MIB)
     assert (grown.capacity, grown.grown) == (3 * MIB, MIB)
-    assert store.image(made.id).stat().st_size == 3 * MIB
+    assert store.disks.image(made.id).stat().st_size == 3 * MIB
     assert store.enlarge(made.id, 2 * MIB).capacity == 3 * MIB
     assert store.grown(made.id).grown == 3 * MIB
-    assert Store(tmp_path, make_image).list() == [store.get(made.id)]
+    assert Store(tmp_path, make_image).disks.list() == [store.disks.get(made.id)]
 
 
 def test_an_unreadable_record_is_reported_counted_and_never_swept(tmp_path: Path) -> None:
     store = Store(tmp_path, make_image)
     made = store.create("pvc-1", MIB)
-    record = store.image(made.id).with_name("volume.json")
+    record = store.disks.image(made.id).with_name("volume.json")
     record.write_text("{")
     found = Store(tmp_path, make_image)
-    assert found.list() == []
+    assert found.disks.list() == []
     assert made.id in found.damaged
     assert found.promises() == {made.id: MIB}
-    assert found.image(made.id).exists()
+    assert found.disks.image(made.id).exists()
     with pytest.raises(Damaged, match=r"volumes/disk-.* cannot be read"):
-        found.get(made.id)
+        found.disks.get(made.id)
 
 
 @pytest.mark.parametrize("change", [{"id": "other"}, {"surplus": 1}, {"capacity": None}])
 def test_a_record_that_does_not_fit_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
     store = Store(tmp_path, make_image)
     made = store.create("pvc-1", MIB)
-    record = store.image(made.id).with_name("volume.json")
+    record = store.disks.image(made.id).with_name("volume.json")
     record.write_text(json.dumps({**json.loads(record.read_text()), **change}))
     assert made.id in Store(tmp_path, make_image).damaged
 
@@ -125,11 +126,75 @@ def test_a_failed_creation_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.img"))
 
 
-steps = st.lists(
-    st.tuples(st.sampled_from(["create", "delete", "enlarge"]), st.sampled_from(["a", "b"]), st.integers(0, 25)),
-    min_size=1,
-    max_size=8,
-)
+def copy_of(store: Store, name: str) -> Callable[[Path], Volume]:
+    """Return what copies a disk."""
+
+    def copy(target: Path) -> Volume:
+        volume = store.disks.get(volume_id(name))
+        with store.disks.image(volume.id).open("rb") as source, target.open("xb") as image:
+            image.truncate(os.fstat(source.fileno()).st_size)
+        return volume
+
+    return copy
+
+
+def test_a_disk_from_before_there_were_snapshots_is_its_own_family(tmp_path: Path) -> None:
+    made = Store(tmp_path, make_image).create("pvc-1", MIB)
+    record = tmp_path / "volumes" / made.id / "volume.json"
+    fields = json.loads(record.read_text())
+    del fields["family"], fields["source"]
+    record.write_text(json.dumps(fields))
+    assert Store(tmp_path, make_image).disks.list() == [made]
+
+
+def test_what_is_copied_stays_in_the_family(tmp_path: Path) -> None:
+    store = Store(tmp_path, make_image)
+    first = store.create("first", MIB, "hub/claim-ann")
+    store.enlarge(first.id, 2 * MIB)
+    snapshot = store.create_snapshot(copy_of(store, "first"), "s")
+    assert (snapshot.source, snapshot.claim) == (first.id, "hub/claim-ann")
+    assert (snapshot.capacity, snapshot.grown) == (2 * MIB, MIB)
+
+    def from_snapshot(target: Path) -> Snapshot:
+        make_image(target, snapshot.capacity)
+        return snapshot
+
+    second = store.create_from(from_snapshot, "second", 4 * MIB)
+    assert (second.capacity, second.grown, second.source) == (4 * MIB, MIB, snapshot.id)
+    assert store.disks.image(second.id).stat().st_size == 4 * MIB
+    found = Store(tmp_path, make_image)
+    assert found.snapshots.list() == [snapshot]
+    assert {member.family for member in found.members()} == {first.id}
+    assert {member.id for member in found.members()} == {first.id, second.id, snapshot.id}
+    assert {member.taken for member in found.members()} == {member.taken for member in store.members()}
+
+
+def test_a_source_that_grew_meanwhile_makes_no_disk(tmp_path: Path) -> None:
+    store = Store(tmp_path, make_image)
+    store.create("first", 2 * MIB)
+    with pytest.raises(Aborted, match="grew meanwhile"):
+        store.create_from(copy_of(store, "first"), "second", MIB)
+    assert [volume.name for volume in store.disks.list()] == ["first"]
+
+
+def test_an_unreadable_snapshot_is_reported_and_never_swept(tmp_path: Path) -> None:
+    store = Store(tmp_path, make_image)
+    store.create("first", MIB)
+    made = store.create_snapshot(copy_of(store, "first"), "s")
+    store.snapshots.image(made.id).with_name("snapshot.json").write_text("{}")
+    found = Store(tmp_path, make_image)
+    assert list(found.damaged) == [made.id]
+    assert found.snapshots.list() == []
+    assert found.snapshots.image(made.id).exists()
+    assert len(found.promises()) == 1
+    with pytest.raises(Damaged, match=r"snapshots/snap-.* cannot be read"):
+        found.snapshots.get(made.id)
+    found.delete_snapshot(made.id)
+    assert found.damaged == {}
+
+
+actions = st.sampled_from(["create", "delete", "enlarge", "snapshot", "delete snapshot", "clone"])
+steps = st.lists(st.tuples(actions, st.sampled_from(["a", "b"]), st.integers(0, 25)), min_size=1, max_size=10)
 
 
 @settings(deadline=None)
@@ -139,6 +204,7 @@ def test_a_kill_at_any_point_leaves_whole_disks_and_the_retry_converges(plan: li
     with TemporaryDirectory() as folder:
         root = Path(folder)
         expected: dict[str, int] = {}
+        snapshots: dict[str, int] = {}
         store = Store(root, make_image)
         for action, name, count in plan:
             try:
@@ -152,21 +218,36 @@ def test_a_kill_at_any_point_leaves_whole_disks_and_the_retry_converges(plan: li
                 expected.setdefault(name, MIB)
             elif action == "delete":
                 expected.pop(name, None)
-            elif name in expected:
+            elif action == "enlarge" and name in expected:
                 expected[name] = max(expected[name], 2 * MIB)
+            elif action == "snapshot" and name in expected:
+                snapshots.setdefault(f"of {name}", expected[name])
+            elif action == "delete snapshot":
+                snapshots.pop(f"of {name}", None)
+            elif action == "clone" and name in expected:
+                expected.setdefault(f"from {name}", 2 * MIB)
             check(store, root)
-            assert {volume.name: volume.capacity for volume in store.list()} == expected
+            assert {snapshot.name: snapshot.capacity for snapshot in store.snapshots.list()} == snapshots
+            assert {volume.name: volume.capacity for volume in store.disks.list()} == expected
 
 
 def act(store: Store, action: str, name: str) -> None:
     """Do one step as the services do it."""
     identity = volume_id(name)
-    if action == "create" and store.find(identity) is None:
+    if action == "create" and store.disks.find(identity) is None:
         store.create(name, MIB)
     elif action == "delete":
-        store.delete(identity)
-    elif action == "enlarge" and store.find(identity) is not None:
+        store.disks.delete(identity)
+    elif action == "enlarge" and store.disks.find(identity) is not None:
         store.enlarge(identity, 2 * MIB)
+    elif action == "snapshot" and store.disks.find(identity) is not None:
+        known = store.snapshots.find(snapshot_id(f"of {name}"))
+        known or store.create_snapshot(copy_of(store, name), f"of {name}")
+    elif action == "delete snapshot":
+        store.delete_snapshot(snapshot_id(f"of {name}"))
+    elif action == "clone" and store.disks.find(identity) is not None:
+        clone = store.disks.find(volume_id(f"from {name}"))
+        clone or store.create_from(copy_of(store, name), f"from {name}", 2 * MIB)
 
 
 def check(store: Store, root: Path) -> None:
@@ -174,6 +255,9 @@ def check(store: Store, root: Path) -> None:
     assert store.damaged == {}
     assert list((root / "partial").iterdir()) == []
     assert list((root / "trash").iterdir()) == []
-    assert {path.name for path in (root / "volumes").iterdir()} == {volume.id for volume in store.list()}
-    for volume in store.list():
-        assert store.image(volume.id).stat().st_size >= volume.grown
+    assert {path.name for path in (root / "volumes").iterdir()} == {volume.id for volume in store.disks.list()}
+    assert {path.name for path in (root / "snapshots").iterdir()} == {one.id for one in store.snapshots.list()}
+    for snapshot in store.snapshots.list():
+        assert store.snapshots.image(snapshot.id).stat().st_size >= snapshot.grown
+    for volume in store.disks.list():
+        assert store.disks.image(volume.id).stat().st_size >= volume.grown
