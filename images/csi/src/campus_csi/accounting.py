@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +52,8 @@ class Member:
     family: str
     """Blocks are shared within a family only."""
     taken: int
+    of: str = ""
+    """Id of the disk that this is a snapshot of; empty: it is a disk itself."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,27 @@ def promisable(usage: Usage, overcommit: float, snapshot_reserve: float) -> int:
 
 
 def needed(promises: Mapping[str, int], members: Iterable[Member], overcommit: float) -> int:
-    """Return the bytes that disks with these promises may yet need.
-
-    A promise counts divided by `overcommit`. Of what a disk takes, at most what the rest of its family takes is shared.
-    """
-    present = list(members)
-    families: Counter[str] = Counter()
-    for member in present:
-        families[member.family] += member.taken
-    own = {member.id: max(0, 2 * member.taken - families[member.family]) for member in present}
+    """Return the bytes that disks with these promises may yet need; a promise counts divided by `overcommit`."""
+    families = defaultdict(list)
+    for member in members:
+        families[member.family].append(member)
+    own = {disk: size for family in families.values() for disk, size in _own(family).items()}
     return sum(max(0, math.ceil(size / overcommit) - own.get(name, 0)) for name, size in promises.items())
+
+
+def _own(family: list[Member]) -> dict[str, int]:
+    """Return how many bytes of each disk of a family surely belong to no one else.
+
+    What a disk shares with its snapshots, it had when the last of them was taken: no more than the largest takes. Where
+    there are further disks, or snapshots of a disk that is gone, it shares at most what all others take.
+    """
+    disks = [member for member in family if not member.of]
+    snapshots = [member for member in family if member.of]
+    if len(disks) == 1 and all(snapshot.of == disks[0].id for snapshot in snapshots):
+        shared = max((snapshot.taken for snapshot in snapshots), default=0)
+        return {disks[0].id: max(0, disks[0].taken - shared)}
+    total = sum(member.taken for member in family)
+    return {disk.id: max(0, 2 * disk.taken - total) for disk in disks}
 
 
 def spare(

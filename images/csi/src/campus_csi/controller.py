@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from campus_csi_proto import csi_pb2 as csi
@@ -117,8 +118,10 @@ class Controller(csi_pb2_grpc.ControllerServicer):  # type: ignore[misc]
         sizes = request.capacity_range
         size = fit_size(sizes.required_bytes, sizes.limit_bytes, origin.capacity)
         copy = self._copies.of_disk if isinstance(origin, Volume) else self._copies.of_snapshot
-        with self._ledger.copying(self._copies.plan(volume_id(request.name), origin), size):
-            return self._store.create_from(lambda image: copy(source, image), request.name, size, _claim(request))
+        plan = self._copies.plan_disk(volume_id(request.name), origin)
+        with self._ledger.copying(plan, size):
+            family = plan.member.family
+            return self._store.create_from(partial(copy, source), request.name, size, _claim(request), family)
 
     def _origin(self, source: str) -> Volume | Snapshot:
         """Return what a disk is to be made from.

@@ -30,13 +30,18 @@ class Copies:
         self._freezer = freezer
         self._shares = shares
 
-    def plan(self, identity: str, origin: Volume | Snapshot) -> Copying:
-        """Return what a copy of a disk or snapshot will take, for the ledger."""
+    def plan_snapshot(self, identity: str, disk: Volume) -> Copying:
+        """Return what a snapshot of a disk will take, for the ledger."""
+        taken = self._store.disks.image(disk.id).stat().st_blocks * 512
+        family = disk.family if self._shares else identity
+        return Copying(Member(identity, family, taken, disk.id), 0 if self._shares else taken)
+
+    def plan_disk(self, identity: str, origin: Volume | Snapshot) -> Copying:
+        """Return what a disk made from another or from a snapshot will take, for the ledger."""
         shelf = self._store.disks if isinstance(origin, Volume) else self._store.snapshots
         taken = shelf.image(origin.id).stat().st_blocks * 512
-        if self._shares:
-            return Copying(Member(identity, origin.family, taken), 0)
-        return Copying(Member(identity, identity, taken), taken)
+        family = origin.family if self._shares else identity
+        return Copying(Member(identity, family, taken), 0 if self._shares else taken)
 
     def of_snapshot(self, identity: str, target: Path) -> Snapshot:
         """Copy a snapshot to a new file.

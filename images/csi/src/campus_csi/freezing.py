@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ class Freezer:
                 ended: then what the block saw is no single moment.
             Damaged: there is no watchdog to be had.
         """
-        handle = os.open(mount.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = _open(mount)
         try:
             if os.fstat(handle).st_dev != os.makedev(*mount.device):
                 raise Aborted(f"{mount.path} was unmounted just now; try again")
@@ -149,14 +149,32 @@ class Freezer:
         """Thaw every mounted disk: what a driver left frozen that was ended together with its watchdog."""
         images = {loop.identity(store.disks.image(volume.id)) for volume in store.disks.list()}
         for mount in mounts.mounts():
-            major, minor = mount.device
-            if major == loop.MAJOR and loop.backing(minor) in images:
-                handle = os.open(mount.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-                try:
-                    thawed = watchdog.thaw(handle)
-                finally:
-                    os.close(handle)
-                if thawed:
-                    _log.warning("thawed %s, which an earlier driver left frozen", mount.path)
-                    with self._guard:
-                        self._figures.ended_early += 1
+            try:
+                thawed = _is_of(mount, images) and _thaw_at(mount)
+            except OSError as error:
+                # One mount that cannot be looked at must not keep the driver from all others.
+                _log.warning("%s could not be looked at: %s", mount.path, error)
+                continue
+            if thawed:
+                _log.warning("thawed %s, which an earlier driver left frozen", mount.path)
+                with self._guard:
+                    self._figures.ended_early += 1
+
+
+def _is_of(mount: mounts.Mount, images: Collection[tuple[int, int]]) -> bool:
+    """Say whether it is a disk with one of these images that is mounted there."""
+    major, minor = mount.device
+    return major == loop.MAJOR and loop.backing(minor) in images
+
+
+def _thaw_at(mount: mounts.Mount) -> bool:
+    """Thaw what is mounted there; False: it was not frozen, or something else hides it."""
+    handle = _open(mount)
+    try:
+        return os.fstat(handle).st_dev == os.makedev(*mount.device) and watchdog.thaw(handle)
+    finally:
+        os.close(handle)
+
+
+def _open(mount: mounts.Mount) -> int:
+    return os.open(mount.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

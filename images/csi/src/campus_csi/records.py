@@ -28,7 +28,10 @@ class Volume:
     source: str = ""
     """Id of the disk or snapshot it was copied from; empty: it began empty."""
     family: str = ""
-    """Id of the first disk it descends from, itself for one that began empty: blocks are shared in a family only."""
+    """Id of the first disk it descends from, itself for one that began empty: blocks are shared in a family only.
+
+    A copy that shares no blocks founds a family of its own.
+    """
 
     @property
     def token(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from campus_csi_proto import csi_pb2 as csi
@@ -56,9 +57,10 @@ class Snapshots:
         return csi.CreateSnapshotResponse(snapshot=_describe(snapshot))
 
     def _take(self, name: str, source: str) -> Snapshot:
-        plan = self._copies.plan(snapshot_id(name), self._store.disks.get(source))
+        plan = self._copies.plan_snapshot(snapshot_id(name), self._store.disks.get(source))
         with self._ledger.copying(plan):
-            return self._store.create_snapshot(lambda image: self._copies.of_disk(source, image), name)
+            copy = partial(self._copies.of_disk, source)
+            return self._store.create_snapshot(copy, name, plan.member.family)
 
     def delete(self, request: Any) -> Any:
         """Remove a snapshot; one that is not there is removed already."""
@@ -70,11 +72,12 @@ class Snapshots:
 
     def list(self, request: Any) -> Any:
         """Return snapshots, oldest first, after the one the token names: all, those of one disk, or one."""
-        chosen = [
-            snapshot
-            for snapshot in self._store.snapshots.list()
-            if request.snapshot_id in ("", snapshot.id) and request.source_volume_id in ("", snapshot.source)
-        ]
+        if request.snapshot_id:
+            one = self._store.snapshots.find(request.snapshot_id)
+            found = [one] if one else []
+        else:
+            found = self._store.snapshots.list()
+        chosen = [snapshot for snapshot in found if request.source_volume_id in ("", snapshot.source)]
         shown, token = page(chosen, request.starting_token, request.max_entries)
         entries = [csi.ListSnapshotsResponse.Entry(snapshot=_describe(snapshot)) for snapshot in shown]
         return csi.ListSnapshotsResponse(entries=entries, next_token=token)

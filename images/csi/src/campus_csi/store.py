@@ -27,7 +27,8 @@ class Store:
         self.snapshots = Shelf(root, "snapshot", "snap", read_snapshot)
         files.sync(root)
         # A snapshot never changes, so its blocks are counted once.
-        self._held = self.snapshots.taken()
+        known = {snapshot.id: snapshot for snapshot in self.snapshots.list()}
+        self._held = {name: _member(known.get(name), name, size) for name, size in self.snapshots.taken().items()}
 
     @property
     def damaged(self) -> dict[str, str]:
@@ -45,9 +46,8 @@ class Store:
     def members(self) -> list[Member]:
         """Return what disks and snapshots take in the pool."""
         families = {volume.id: volume.family for volume in self.disks.list()}
-        families.update((snapshot.id, snapshot.family) for snapshot in self.snapshots.list())
-        taken = {**self.disks.taken(), **self._held}
-        return [Member(name, families.get(name) or name, size) for name, size in taken.items()]
+        disks = [Member(name, families.get(name, name), size) for name, size in self.disks.taken().items()]
+        return [*disks, *self._held.copy().values()]
 
     def taken(self) -> int:
         """Return the bytes that the disks' images really take in the pool."""
@@ -68,7 +68,7 @@ class Store:
 
         return self.disks.add(identity, make)
 
-    def create_from(self, copy: Copy, name: str, capacity: int, claim: str = "") -> Volume:
+    def create_from(self, copy: Copy, name: str, capacity: int, claim: str, family: str) -> Volume:
         """Make a disk of `capacity` bytes as a copy; its file system is fitted to that size when it is first mounted.
 
         The copy keeps the file system's UUID: ext4 does not mind mounting two of the same, and a new one would have to
@@ -86,11 +86,11 @@ class Store:
                 raise Aborted(f"{origin.id} grew meanwhile; try again")
             files.extend(image, capacity)
             created = time.time_ns()
-            return Volume(identity, name, capacity, origin.grown, created, claim, origin.id, origin.family)
+            return Volume(identity, name, capacity, origin.grown, created, claim, origin.id, family)
 
         return self.disks.add(identity, make)
 
-    def create_snapshot(self, copy: Copy, name: str) -> Snapshot:
+    def create_snapshot(self, copy: Copy, name: str, family: str) -> Snapshot:
         """Make a snapshot by copying a disk.
 
         Raises:
@@ -101,10 +101,11 @@ class Store:
         def make(image: Path) -> Snapshot:
             disk = copy(image)
             sizes = (disk.capacity, disk.grown)
-            return Snapshot(identity, name, disk.id, *sizes, time.time_ns(), disk.claim, disk.family)
+            return Snapshot(identity, name, disk.id, *sizes, time.time_ns(), disk.claim, family)
 
         snapshot = self.snapshots.add(identity, make)
-        self._held[identity] = self.snapshots.image(identity).stat().st_blocks * 512
+        taken = self.snapshots.image(identity).stat().st_blocks * 512
+        self._held[identity] = _member(snapshot, identity, taken)
         return snapshot
 
     def delete_snapshot(self, identity: str) -> None:
@@ -124,3 +125,10 @@ class Store:
         """Write down that the file system has reached the promised size."""
         volume = self.disks.get(identity)
         return self.disks.write(replace(volume, grown=volume.capacity))
+
+
+def _member(snapshot: Snapshot | None, identity: str, taken: int) -> Member:
+    """Return what a snapshot takes; nothing is known of one whose record cannot be read."""
+    if snapshot is None:
+        return Member(identity, identity, taken, identity)
+    return Member(identity, snapshot.family, taken, snapshot.source)

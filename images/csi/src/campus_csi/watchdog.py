@@ -22,7 +22,7 @@ import time
 from contextlib import suppress
 
 SECONDS = 5.0
-READY, DONE = b"r", b"d"
+READY, DONE, GONE = b"r", b"d", b""
 
 _FITHAW = 0xC0045878
 _PAUSE = 0.05
@@ -54,7 +54,7 @@ def watch(connection: socket.socket, seconds: float = SECONDS) -> bool:
         while word != DONE:
             if thaw(handles[0]):
                 return True
-            if word == b"":
+            if word == GONE:
                 return False
             # The kernel may still be about to freeze: then there is nothing to thaw yet.
             word = _hear(connection, _PAUSE)
@@ -64,17 +64,22 @@ def watch(connection: socket.socket, seconds: float = SECONDS) -> bool:
 
 
 def _hear(connection: socket.socket, seconds: float) -> bytes | None:
-    """Return what the driver says, nothing (b"") when it is gone, or None when it is silent for so long."""
+    """Return what the driver says, GONE when it has ended, or None when it is silent for so long."""
     if not select.select([connection], [], [], seconds)[0]:
         return None
     try:
         return connection.recv(1)
     except OSError:
-        return b""
+        return GONE
 
 
 def _serve(path: str) -> None:
-    """Serve freezes on a socket until told to end; those under way are ended first."""
+    """Serve freezes on a socket until told to end; those under way are ended first.
+
+    Raises:
+        OSError: this process is not allowed to thaw anything.
+    """
+    _require_right()
     with suppress(FileNotFoundError):
         os.unlink(path)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -93,6 +98,15 @@ def _serve(path: str) -> None:
             threading.Thread(target=_one, args=(connection,)).start()
 
 
+def _require_right() -> None:
+    """Try to thaw what nobody can have frozen."""
+    handle = os.open("/proc", os.O_RDONLY)
+    try:
+        thaw(handle)
+    finally:
+        os.close(handle)
+
+
 def _one(connection: socket.socket) -> None:
     with connection:
         begun = time.monotonic()
@@ -108,7 +122,10 @@ def _one(connection: socket.socket) -> None:
 def main() -> None:
     """Serve the socket named, or the one freeze on standard input."""
     if len(sys.argv) > 1:
-        _serve(sys.argv[1])
+        try:
+            _serve(sys.argv[1])
+        except OSError as error:
+            sys.exit(f"no freeze can be watched at {sys.argv[1]}: {error}; it takes CAP_SYS_ADMIN")
     else:
         _one(socket.socket(fileno=os.dup(0)))
 

@@ -323,7 +323,7 @@ def test_a_snapshot_outlives_its_disk_and_becomes_a_larger_one(parts: Parts) -> 
     assert restored == parts.controller.CreateVolume(request, None).volume
     assert restored.content_source == from_snapshot(made)
     record = parts.store.disks.get(restored.volume_id)
-    assert (record.capacity, record.grown, record.family) == (2 * GIB, GIB, disk)
+    assert (record.capacity, record.grown, record.family) == (2 * GIB, GIB, record.id)
     assert parts.store.disks.image(record.id).read_bytes().rstrip(b"\0") == b"work of a term"
     assert parts.store.disks.image(record.id).stat().st_size == 2 * GIB
     assert parts.ledger.promised == 2 * GIB

@@ -175,7 +175,7 @@ def test_a_slow_copy_of_a_frozen_disk_is_given_up(parts: Parts, monkeypatch: pyt
 
 def test_a_snapshot_is_copied_though_nobody_waits(parts: Parts) -> None:
     both = parts.copies(shares=False)
-    snapshot = parts.store.create_snapshot(lambda image: both.of_disk(parts.disk.id, image), "s")
+    snapshot = parts.store.create_snapshot(lambda image: both.of_disk(parts.disk.id, image), "s", "x")
     assert both.of_snapshot(snapshot.id, parts.target) == snapshot
     assert parts.target.read_bytes() == WORK
     parts.store.snapshots.image(snapshot.id).unlink()
@@ -186,7 +186,10 @@ def test_a_snapshot_is_copied_though_nobody_waits(parts: Parts) -> None:
 @pytest.mark.parametrize("shares", [True, False])
 def test_a_plan_says_what_is_shared(parts: Parts, *, shares: bool) -> None:
     taken = parts.image.stat().st_blocks * 512
-    plan = parts.copies(shares=shares).plan("snap-x", parts.disk)
-    assert (plan.member.id, plan.member.taken) == ("snap-x", taken)
-    assert plan.member.family == (parts.disk.id if shares else "snap-x")
-    assert plan.fresh == (0 if shares else taken)
+    copies = parts.copies(shares=shares)
+    snapshot, disk = copies.plan_snapshot("new", parts.disk), copies.plan_disk("new", parts.disk)
+    for plan in (snapshot, disk):
+        assert (plan.member.id, plan.member.taken) == ("new", taken)
+        assert plan.member.family == (parts.disk.id if shares else "new")
+        assert plan.fresh == (0 if shares else taken)
+    assert (snapshot.member.of, disk.member.of) == (parts.disk.id, "")

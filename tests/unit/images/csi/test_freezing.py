@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campus_csi import watchdog
+from campus_csi import loop, mounts, watchdog
 from campus_csi.errors import Aborted, Damaged
 from campus_csi.freezing import Freezer
 from campus_csi.mounts import Mount
+from campus_csi.store import Store
 
 FREEZE, THAW = 0xC0045877, 0xC0045878
 
@@ -158,6 +159,7 @@ def test_without_a_watchdog_nothing_is_frozen(kernel: Kernel, mount: Mount, monk
     assert kernel.log == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may thaw")
 def test_a_watchdog_of_another_container_serves_many(
     kernel: Kernel, mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,3 +184,38 @@ def test_where_that_watchdog_is_not_there_another_is_started(
     with Freezer(tmp_path / "w").frozen(mount):
         assert kernel.frozen
     assert "no watchdog at" in caplog.text
+
+
+def test_what_an_earlier_driver_left_frozen_is_thawed_and_no_other(
+    kernel: Kernel,
+    mount: Mount,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Store(tmp_path, lambda path, size: path.touch())
+    mine = loop.identity(store.disks.image(store.create("pvc-1", 1).id))
+    major, minor = mount.device
+    backing = {minor: mine, minor + 1: (0, 0)}
+
+    def find(number: int) -> tuple[int, int] | None:
+        if number not in backing:
+            raise OSError(errno.EIO, "broken")
+        return backing[number]
+
+    monkeypatch.setattr(loop, "MAJOR", major)
+    monkeypatch.setattr(loop, "backing", find)
+    foreign = [Mount(Path("/"), (major, minor + 1)), Mount(Path("/dev/null/x"), (major + 1, minor))]
+    freezer = Freezer(None)
+
+    kernel.frozen = True
+    monkeypatch.setattr(mounts, "mounts", lambda: [*foreign, Mount(Path("/proc"), mount.device)])
+    freezer.thaw_all(store)
+    assert kernel.frozen, "what hides a disk is not the disk"
+
+    broken = Mount(Path("/x"), (major, minor + 2))
+    monkeypatch.setattr(mounts, "mounts", lambda: [*foreign, broken, mount, mount])
+    freezer.thaw_all(store)
+    assert kernel.log == ["thawed"]
+    assert freezer.figures().ended_early == 1
+    assert "/x could not be looked at" in caplog.text

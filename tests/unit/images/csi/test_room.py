@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pytest
 from campus_csi.accounting import MIB, Copying, Ledger, Member, Room, Usage, needed, promisable, spare
@@ -23,20 +24,25 @@ GIB = 1024**3
         ({"a": 10}, [("a", "a", 4)], 1.0, 6),
         ({"a": 10}, [("a", "a", 11)], 1.0, 0),
         # All that a disk has is shared with the snapshot just taken: all of it may have to be written anew.
-        ({"a": 10}, [("a", "a", 4), ("s", "a", 4)], 1.0, 10),
-        # It has written 3 more since: these are surely its own.
-        ({"a": 10}, [("a", "a", 7), ("s", "a", 4)], 1.0, 7),
+        ({"a": 10}, [("a", "a", 4), ("s", "a", 4, "a")], 1.0, 10),
+        # It has written 3 more since: these are surely its own, however many snapshots there are.
+        ({"a": 10}, [("a", "a", 7), ("s", "a", 4, "a")], 1.0, 7),
+        ({"a": 10}, [("a", "a", 7), ("s", "a", 4, "a"), ("t", "a", 4, "a"), ("u", "a", 3, "a")], 1.0, 7),
         # Another disk's snapshot shares nothing with it.
-        ({"a": 10}, [("a", "a", 4), ("s", "b", 4)], 1.0, 6),
+        ({"a": 10}, [("a", "a", 4), ("s", "b", 4, "b")], 1.0, 6),
         # A restored disk and its snapshot; the first disk is gone.
-        ({"b": 10}, [("b", "a", 4), ("s", "a", 4)], 1.0, 10),
+        ({"b": 10}, [("b", "a", 4), ("s", "a", 4, "a")], 1.0, 10),
+        # It may share one block with the one, and one with the other.
+        ({"b": 10}, [("b", "a", 2), ("s", "a", 1, "a"), ("t", "a", 1, "a")], 1.0, 10),
+        # With a further disk, the snapshots both come from may be gone.
+        ({"a": 10, "b": 10}, [("a", "a", 9), ("b", "a", 4), ("s", "a", 2, "a")], 1.0, 17),
         ({"a": 10, "b": 20}, [("a", "a", 4), ("b", "b", 5)], 1.0, 21),
         ({"a": 10}, [("a", "a", 4)], 2.0, 1),
         ({"a": 10}, [("a", "a", 8)], 2.0, 0),
     ],
 )
 def test_what_disks_may_yet_need(
-    promises: dict[str, int], members: list[tuple[str, str, int]], overcommit: float, expected: int
+    promises: dict[str, int], members: list[tuple[Any, ...]], overcommit: float, expected: int
 ) -> None:
     assert needed(promises, itertools.starmap(Member, members), overcommit) == expected
 
@@ -44,7 +50,7 @@ def test_what_disks_may_yet_need(
 def test_a_snapshot_may_hold_what_no_disk_was_promised() -> None:
     usage = Usage(total=100 * GIB, used=21 * GIB, images=20 * GIB)
     disk = Member("a", "a", 20 * GIB)
-    plan = Copying(Member("s", "a", 20 * GIB), 0)
+    plan = Copying(Member("s", "a", 20 * GIB, "a"), 0)
     assert spare(usage, [disk], {"a": 60 * GIB}) == 39 * GIB
     assert spare(usage, [disk], {"a": 60 * GIB}, [plan]) == 19 * GIB
     # Once it is there, the plan is no longer counted.
@@ -54,7 +60,7 @@ def test_a_snapshot_may_hold_what_no_disk_was_promised() -> None:
 def test_a_copy_of_all_data_takes_its_size_at_once() -> None:
     usage = Usage(total=100 * GIB, used=21 * GIB, images=20 * GIB)
     disk = Member("a", "a", 20 * GIB)
-    plan = Copying(Member("s", "s", 20 * GIB), 20 * GIB)
+    plan = Copying(Member("s", "s", 20 * GIB, "a"), 20 * GIB)
     assert spare(usage, [disk], {"a": 60 * GIB}, [plan]) == 19 * GIB
 
 
@@ -82,7 +88,9 @@ class Pool:
         self.blocks = itertools.count()
         self.disks: dict[str, dict[int, int]] = {}
         self.snapshots: dict[str, set[int]] = {}
+        self.contents: dict[str, dict[int, int]] = {}
         self.families: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
         self.ledger = Ledger(Room(lambda: total, self.spare), {})
 
@@ -93,7 +101,10 @@ class Pool:
         return len(set().union(*self.held().values()))
 
     def spare(self, promises: Mapping[str, int], copies: Iterable[Copying]) -> int:
-        members = [Member(name, self.families[name], len(blocks)) for name, blocks in self.held().items()]
+        members = [
+            Member(name, self.families[name], len(blocks), self.sources.get(name, ""))
+            for name, blocks in self.held().items()
+        ]
         images = sum(member.taken for member in members)
         return spare(Usage(self.total, self.used(), images), members, promises, copies)
 
@@ -102,15 +113,17 @@ class Pool:
         self.disks[name], self.families[name], self.sizes[name] = {}, name, size
 
     def snapshot(self, name: str, source: str) -> None:
-        plan = Copying(Member(name, self.families[source], len(self.disks[source])), 0)
+        plan = Copying(Member(name, self.families[source], len(self.disks[source]), source), 0)
         with self.ledger.copying(plan):
-            self.snapshots[name] = set(self.disks[source].values())
-            self.families[name] = self.families[source]
+            self.snapshots[name], self.contents[name] = set(self.disks[source].values()), dict(self.disks[source])
+            self.families[name], self.sources[name] = self.families[source], source
+            self.sizes[name] = self.sizes[source]
 
     def clone(self, name: str, source: str) -> None:
-        plan = Copying(Member(name, self.families[source], len(self.disks[source])), 0)
+        content = self.disks[source] if source in self.disks else self.contents[source]
+        plan = Copying(Member(name, self.families[source], len(content)), 0)
         with self.ledger.copying(plan, self.sizes[source]):
-            self.disks[name], self.sizes[name] = dict(self.disks[source]), self.sizes[source]
+            self.disks[name], self.sizes[name] = dict(content), self.sizes[source]
             self.families[name] = self.families[source]
 
     def free(self) -> int:
@@ -155,10 +168,12 @@ def test_no_disk_ever_meets_a_full_pool(total: int, plan: list[tuple[str, int, i
                 pool.create(next(names), offset + 1)
             elif action == "delete" and pool.held():
                 pool.delete(list(pool.held())[which % len(pool.held())])
+            elif action == "clone" and pool.held():
+                pool.clone(next(names), list(pool.held())[which % len(pool.held())])
             elif disks:
                 disk = disks[which % len(disks)]
-                if action in ("snapshot", "clone"):
-                    getattr(pool, action)(next(names), disk)
+                if action == "snapshot":
+                    pool.snapshot(next(names), disk)
                 elif action == "write":
                     pool.write(disk, offset % pool.sizes[disk])
                 elif action == "discard":
@@ -201,7 +216,7 @@ def test_copies_under_way_are_counted() -> None:
         pool.write("a", offset)
     pool.create("b", 0)
     with (
-        pool.ledger.copying(Copying(Member("s", "a", 5), 0)),
+        pool.ledger.copying(Copying(Member("s", "a", 5, "a"), 0)),
         pytest.raises(ResourceExhausted),
         pool.ledger.copying(Copying(Member("t", "t", 1), 1)),
     ):

@@ -151,7 +151,7 @@ def test_what_is_copied_stays_in_the_family(tmp_path: Path) -> None:
     store = Store(tmp_path, make_image)
     first = store.create("first", MIB, "hub/claim-ann")
     store.enlarge(first.id, 2 * MIB)
-    snapshot = store.create_snapshot(copy_of(store, "first"), "s")
+    snapshot = store.create_snapshot(copy_of(store, "first"), "s", volume_id("first"))
     assert (snapshot.source, snapshot.claim) == (first.id, "hub/claim-ann")
     assert (snapshot.capacity, snapshot.grown) == (2 * MIB, MIB)
 
@@ -159,7 +159,7 @@ def test_what_is_copied_stays_in_the_family(tmp_path: Path) -> None:
         make_image(target, snapshot.capacity)
         return snapshot
 
-    second = store.create_from(from_snapshot, "second", 4 * MIB)
+    second = store.create_from(from_snapshot, "second", 4 * MIB, "hub/claim-ann", first.id)
     assert (second.capacity, second.grown, second.source) == (4 * MIB, MIB, snapshot.id)
     assert store.disks.image(second.id).stat().st_size == 4 * MIB
     found = Store(tmp_path, make_image)
@@ -173,14 +173,14 @@ def test_a_source_that_grew_meanwhile_makes_no_disk(tmp_path: Path) -> None:
     store = Store(tmp_path, make_image)
     store.create("first", 2 * MIB)
     with pytest.raises(Aborted, match="grew meanwhile"):
-        store.create_from(copy_of(store, "first"), "second", MIB)
+        store.create_from(copy_of(store, "first"), "second", MIB, "", "x")
     assert [volume.name for volume in store.disks.list()] == ["first"]
 
 
 def test_an_unreadable_snapshot_is_reported_and_never_swept(tmp_path: Path) -> None:
     store = Store(tmp_path, make_image)
     store.create("first", MIB)
-    made = store.create_snapshot(copy_of(store, "first"), "s")
+    made = store.create_snapshot(copy_of(store, "first"), "s", volume_id("first"))
     store.snapshots.image(made.id).with_name("snapshot.json").write_text("{}")
     found = Store(tmp_path, make_image)
     assert list(found.damaged) == [made.id]
@@ -242,12 +242,12 @@ def act(store: Store, action: str, name: str) -> None:
         store.enlarge(identity, 2 * MIB)
     elif action == "snapshot" and store.disks.find(identity) is not None:
         known = store.snapshots.find(snapshot_id(f"of {name}"))
-        known or store.create_snapshot(copy_of(store, name), f"of {name}")
+        known or store.create_snapshot(copy_of(store, name), f"of {name}", identity)
     elif action == "delete snapshot":
         store.delete_snapshot(snapshot_id(f"of {name}"))
     elif action == "clone" and store.disks.find(identity) is not None:
         clone = store.disks.find(volume_id(f"from {name}"))
-        clone or store.create_from(copy_of(store, name), f"from {name}", 2 * MIB)
+        clone or store.create_from(copy_of(store, name), f"from {name}", 2 * MIB, "", identity)
 
 
 def check(store: Store, root: Path) -> None:
