@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import files, loop, mounts, watchdog
+from . import files, loop, mounts
 from .accounting import Copying, Member
 from .errors import Aborted, FailedPrecondition, NotFound
 from .freezing import Freezer
@@ -15,6 +15,8 @@ from .store import Store
 
 LONGEST = 256 * 1024 * 1024
 """Bytes that are copied while a disk is frozen, where blocks cannot be shared: about a second's work."""
+BRIEF = 2.0
+"""Seconds that such a copy may take: less than the watchdog allows, for a copy given up is tried again."""
 
 
 class Copies:
@@ -106,10 +108,10 @@ class Copies:
             )
         with self._freezer.frozen(mount):
             try:
-                self._copy(image, target, watchdog.SECONDS)
+                self._copy(image, target, BRIEF)
             except TimeoutError as error:
                 raise FailedPrecondition(
-                    f"{volume.id} is in use and was not copied within {watchdog.SECONDS:g} s; stop its server first, or"
+                    f"{volume.id} is in use and was not copied within {BRIEF:g} s; stop its server first, or"
                     " use a pool on XFS with reflink"
                 ) from error
 

@@ -169,7 +169,7 @@ def test_a_slow_copy_of_a_frozen_disk_is_given_up(parts: Parts, monkeypatch: pyt
 
     parts.mount()
     monkeypatch.setattr(files, "copy_sparse", slow)
-    with pytest.raises(FailedPrecondition, match="not copied within 5 s"):
+    with pytest.raises(FailedPrecondition, match="not copied within 2 s"):
         parts.copies(shares=False).of_disk(parts.disk.id, parts.target)
 
 

@@ -114,6 +114,8 @@ def test_settings() -> None:
     assert settings.pool_size == 20 * 1024**3
     assert (settings.overcommit, settings.snapshot_reserve) == (1.5, 0.25)
     assert settings.registration is None
+    assert settings.watchdog is None
+    assert config.parse([*GOOD, "--watchdog=/w"]).watchdog == Path("/w")
 
 
 def test_no_pool_size_means_the_folder_itself() -> None:
