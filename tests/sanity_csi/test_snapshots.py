@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -76,6 +77,31 @@ def test_a_disk_in_use_is_cloned(driver: HostDriver) -> None:
         clone = client.create_from("clone", disk)
     assert client.sizes() == {disk: 64 * MIB, clone: 64 * MIB}
     assert hashes(client.mount(clone)).items() >= before.items()
+
+
+def test_many_at_once_are_whole_and_leave_nothing_behind(driver: HostDriver) -> None:
+    client = Client(driver)
+
+    def live(number: int) -> None:
+        disk = client.create(f"pvc-{number}", 16 * MIB)
+        note = client.mount(disk) / "note"
+        note.write_text(str(number))
+        snapshot = client.snapshot(f"s-{number}", disk)
+        note.write_text("later")
+        client.unmount(disk)
+        restored = client.create_from(f"restored-{number}", snapshot, 24 * MIB)
+        client.delete_snapshot(snapshot)
+        assert (client.mount(restored) / "note").read_text() == str(number)
+        client.unmount(restored)
+        for done in (disk, restored):
+            client.delete_unmounted(done)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(live, range(24)))
+    assert devices_gone(driver)
+    assert (client.sizes(), client.snapshots()) == ({}, {})
+    for kind in ("volumes", "snapshots", "partial", "trash"):
+        assert list((driver.pool / kind).iterdir()) == []
 
 
 def rewrite(path: Path) -> None:

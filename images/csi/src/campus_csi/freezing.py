@@ -147,7 +147,7 @@ class Freezer:
 
     def thaw_all(self, store: Store) -> None:
         """Thaw every mounted disk: what a driver left frozen that was ended together with its watchdog."""
-        images = {loop.identity(store.disks.image(volume.id)) for volume in store.disks.list()}
+        images = {loop.identity(store.disks.image(name)) for name in store.disks.taken()}
         for mount in mounts.mounts():
             try:
                 thawed = _is_of(mount, images) and _thaw_at(mount)
