@@ -25,7 +25,7 @@ CLAIM_UID: Final = "campus.jupyterhub/claim-uid"
 RUN: Final = "campus.jupyterhub/run"
 REASON: Final = "campus.jupyterhub/reason"
 
-_NAME: Final = 253 - len("-20261125-090000")
+_NAME: Final = 253 - len("-20261125-090000-000")
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Snapshot:
 
 
 def snapshot_name(disk: Disk, now: datetime) -> str:
-    """Return the name of the snapshot of a disk at a time: the same within one second, so a repeat makes no second."""
-    return f"{disk.name[:_NAME]}-{now.astimezone(UTC):%Y%m%d-%H%M%S}"
+    """Return the name of the snapshot of a disk at a time, to the millisecond: two runs at once do not meet."""
+    return f"{disk.name[:_NAME]}-{now.astimezone(UTC):%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"
 
 
 def manifest(disk: Disk, snapshot_class: str, now: datetime, run: str, reason: str) -> Json:

@@ -117,10 +117,10 @@ disks:
   sample:
     - student: ann@example.edu
       disk: claim-ann-40example-2eedu---d9bcb1cf
-      snapshot: claim-ann-40example-2eedu---d9bcb1cf-20261125-090000
+      snapshot: claim-ann-40example-2eedu---d9bcb1cf-20261125-090000-123
       state: taken
       message: ""
-      removed: [claim-ann-40example-2eedu---d9bcb1cf-20261124-080000]
+      removed: [claim-ann-40example-2eedu---d9bcb1cf-20261124-080000-456]
       held_back: []
       strange: []
 taken:

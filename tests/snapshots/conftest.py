@@ -11,7 +11,8 @@ from ansible_collections.campus.jupyterhub.tests.snapshots.world import World
 
 collect_ignore_glob = [] if SITE in os.environ else ["test_*.py"]
 
-site, kube, password = fixtures.site, fixtures.kube, fixtures.password
+site, kube = fixtures.site, fixtures.kube
+password, admin_password = fixtures.password, fixtures.admin_password
 
 
 @pytest.fixture(scope="session")

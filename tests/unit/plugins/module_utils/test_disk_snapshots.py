@@ -17,8 +17,8 @@ from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.stude
 NOW = datetime(2026, 11, 25, 10, 0, 7, 500000, timezone(timedelta(hours=1)))
 
 
-def test_a_name_says_the_second_in_utc() -> None:
-    assert snapshot_name(disk("ann"), NOW) == "claim-ann-20261125-090007"
+def test_a_name_says_when_in_utc() -> None:
+    assert snapshot_name(disk("ann"), NOW) == "claim-ann-20261125-090007-500"
     assert len(snapshot_name(disk("ann", name="c" * 253), NOW)) == 253
 
 
