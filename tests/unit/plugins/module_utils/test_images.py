@@ -111,4 +111,5 @@ def test_the_collections_own_recipes_are_complete() -> None:
             text = (FOLDER / "tools" / binaries.tool / "go.mod").read_text()
             assert set(binaries.names) <= programs(text, own.tools[binaries.tool]), f"{image.name} of {binaries.tool}"
     assert own.images["registry"].upstream.endswith(own.tools["registry"].version.removeprefix("v"))
-    assert {"node", "hub", "proxy", "singleuser", "csi", "csi_provisioner", "csi_resizer", "pause"} <= own.images.keys()
+    sidecars = {"csi_provisioner", "csi_resizer", "csi_snapshotter", "snapshot_controller"}
+    assert {"node", "hub", "proxy", "singleuser", "csi", "pause"} | sidecars <= own.images.keys()
