@@ -18,7 +18,8 @@ with contextlib.suppress(ImportError):  # AnsibleK8SModule reports the missing l
 
 Json = dict[str, Any]
 
-FIRST = ("Namespace", "CustomResourceDefinition")
+DEFINITION = "CustomResourceDefinition"
+FIRST = ("Namespace", DEFINITION)
 # What the API server or a controller keeps, not the one who applies.
 NOT_OURS = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
 HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, new value)"
@@ -69,6 +70,19 @@ def with_secrets(items: Iterable[Json], values: dict[str, dict[str, str]]) -> li
             kept["data"] = dict(values[kept["metadata"]["name"]])
         filled.append(kept)
     return filled
+
+
+def established(definition: Json | None) -> bool:
+    """Say whether the API server takes objects of a custom resource definition."""
+    conditions = ((definition or {}).get("status") or {}).get("conditions") or []
+    return any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions)
+
+
+def served_kind(definition: Json) -> tuple[str, str]:
+    """Return the kind that a custom resource definition adds, and the version under which it is stored."""
+    spec = definition["spec"]
+    version = next(entry["name"] for entry in spec["versions"] if entry["storage"])
+    return spec["names"]["kind"], f"{spec['group']}/{version}"
 
 
 def essence(item: Json) -> Json:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _apply_run
-from ansible_collections.campus.jupyterhub.plugins.module_utils._apply import change, essence, ordered, with_secrets
+from ansible_collections.campus.jupyterhub.plugins.module_utils._apply import (
+    change,
+    essence,
+    established,
+    ordered,
+    served_kind,
+    with_secrets,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 
 Json = dict[str, Any]
@@ -18,6 +25,18 @@ def thing(kind: str, name: str = "x", **more: Any) -> Json:
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **more}
 
 
+UNKNOWN = ClusterError("apply", "Gadget n/x", "the cluster does not know this kind", "", 404)
+UNKNOWN.unknown_kind = True
+GADGETS = {
+    **thing("CustomResourceDefinition", "gadgets.example.org"),
+    "spec": {
+        "group": "example.org",
+        "names": {"kind": "Gadget"},
+        "versions": [{"name": "v2", "storage": False}, {"name": "v1", "storage": True}],
+    },
+}
+
+
 class FakeCluster:
     """Keeps objects in a dictionary and answers as an API server does."""
 
@@ -26,10 +45,14 @@ class FakeCluster:
         self.kept = {(item["kind"], item["metadata"]["name"]): item for item in kept}
         self.refuse: dict[str, ClusterError] = {}
         self.expected = ""
+        self.looks = 0
 
     def namespaced(self, kind: str, api_version: str) -> bool:
-        """Namespaces alone are not."""
-        return kind != "Namespace"
+        """Namespaces and definitions alone are not; a Gadget is known at the third look."""
+        if kind == "Gadget" and self.looks < 3:
+            self.looks += 1
+            raise UNKNOWN
+        return kind not in ("Namespace", "CustomResourceDefinition")
 
     def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
         """Return what is kept."""
@@ -141,3 +164,48 @@ def test_the_uid_of_the_cluster_is_asked_for(monkeypatch: pytest.MonkeyPatch) ->
     cluster = FakeCluster()
     run(monkeypatch, cluster, [], cluster_uid="u-1")
     assert cluster.expected == "u-1"
+
+
+def test_objects_of_a_new_kind_wait_until_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster()
+    monkeypatch.setattr(_apply_run, "PAUSE", 0)
+    done = {**GADGETS, "status": {"conditions": [{"type": "Established", "status": "True"}]}}
+    applied = run(monkeypatch, cluster, [thing("Gadget"), done])
+    assert applied == [("CustomResourceDefinition gadgets.example.org", "created"), ("Gadget n/x", "created")]
+    assert cluster.looks == 3
+    assert served_kind(GADGETS) == ("Gadget", "example.org/v1")
+
+
+def test_a_kind_that_is_never_taken_up_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_apply_run, "PAUSE", 0)
+    monkeypatch.setattr(_apply_run, "DEFINITION_SECONDS", 0)
+    with pytest.raises(
+        ClusterError, match=r"CustomResourceDefinition gadgets\.example\.org: the API server does not take"
+    ):
+        run(monkeypatch, FakeCluster(), [GADGETS, thing("ConfigMap")])
+
+
+def test_check_mode_waits_for_no_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster()
+    applied = run(monkeypatch, cluster, [GADGETS, thing("Gadget")], check=True)
+    assert [action for _title, action in applied] == ["created", "created"]
+    assert not cluster.kept
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (None, False),
+        ({}, False),
+        ({"conditions": []}, False),
+        ({"conditions": [{"type": "Established", "status": "False"}]}, False),
+        ({"conditions": [{"type": "NamesAccepted", "status": "True"}]}, False),
+        (
+            {"conditions": [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"}]},
+            True,
+        ),
+    ],
+)
+def test_a_definition_is_established_by_its_condition(status: Json | None, expected: bool) -> None:
+    assert established({**GADGETS, "status": status}) is expected
+    assert established(None) is False
