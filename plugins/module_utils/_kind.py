@@ -154,11 +154,11 @@ def decide_removal(name: str, found: Found, runtime: str, delete_disks: bool) ->
 
 
 def keep_disks(students: Sequence[str]) -> None:
-    """Raise KindError when there are students with disks."""
+    """Raise KindError when there are students with disks or snapshots."""
     if students:
         raise KindError(
-            f"Students have disks here ({len(students)}): {', '.join(students)}. Nothing was removed. To delete their "
-            f"work as well, {DELETE}."
+            f"Students have disks or snapshots here ({len(students)}): {', '.join(students)}. Nothing was removed. To "
+            f"delete their work as well, {DELETE}."
         )
 
 

@@ -42,6 +42,7 @@ WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
 """How many files one user may watch; the kubelets of all nodes on this machine share it."""
 ENOUGH_WATCHES = 1024
 KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
+SNAPSHOTS, CONTENTS = (f"volumesnapshot{kind}.snapshot.storage.k8s.io" for kind in ("s", "contents"))
 
 
 def taken_ports(ports: Sequence[HostPort]) -> list[HostPort]:
@@ -150,9 +151,23 @@ class Kind:
             return ""
 
     def students(self, without: str) -> list[str]:
-        """Return the students who have disks in the cluster, ``without`` excepted."""
+        """Return the students who have disks or snapshots in the cluster, ``without`` excepted."""
         claims = self._get("persistentvolumeclaims", "--all-namespaces", f"--selector={STORAGE}")
-        return owners(claims, self._get("persistentvolumes"), without)
+        snapshots = self._get_if_known(SNAPSHOTS, "--all-namespaces")
+        return owners(claims, self._get("persistentvolumes"), without, snapshots, self._get_if_known(CONTENTS))
+
+    def _get_if_known(self, kind: str, *options: str) -> list[Json]:
+        """Return the objects of a custom kind; none where the cluster does not know it."""
+        question = [
+            "get",
+            "customresourcedefinitions",
+            kind,
+            "--ignore-not-found",
+            "--output=name",
+            "--request-timeout=30s",
+        ]
+        known = self._exec(self.control_plane, *KUBECTL, *question).strip()
+        return self._get(kind, *options) if known else []
 
     def _get(self, *what: str) -> list[Json]:
         text = self._exec(self.control_plane, *KUBECTL, "get", *what, "--output=json", "--request-timeout=30s")

@@ -1,6 +1,6 @@
 # Copyright: campus.jupyterhub contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whose disks there are. Pure.
+"""Whose disks and snapshots there are. Pure.
 
 Private to the collection: it may change in any release.
 """
@@ -14,18 +14,52 @@ Json = dict[str, Any]
 
 USER = "hub.jupyter.org/username"
 STORAGE = "component=singleuser-storage"
+SNAPSHOT = "singleuser-snapshot"
 HUB_DISK = "hub-db"
 
 
-def owners(claims: Iterable[Json], volumes: Iterable[Json] = (), without: str = "") -> list[str]:
-    """Return the students who have disks, each once, in order.
+def owners(
+    claims: Iterable[Json],
+    volumes: Iterable[Json] = (),
+    without: str = "",
+    snapshots: Iterable[Json] = (),
+    contents: Iterable[Json] = (),
+) -> list[str]:
+    """Return the students who have disks or snapshots, each once, in order.
 
     ``claims`` are PersistentVolumeClaims of students; one without the student's name goes by its own. ``volumes`` are
-    PersistentVolumes: one whose claim is gone still holds somebody's work, and goes by the claim's name. ``without``
-    is a user who is no student.
+    PersistentVolumes: one whose claim is gone still holds somebody's work, and goes by the claim's name. ``snapshots``
+    are VolumeSnapshots; those of students count. ``contents`` are VolumeSnapshotContents: one whose snapshot is gone
+    goes by whose disk it was made of, or by the snapshot's name when that is gone too. ``without`` is a user who is no
+    student.
     """
-    names = {(claim["metadata"].get("annotations") or {}).get(USER) or claim["metadata"]["name"] for claim in claims}
-    return sorted((names | {name for volume in volumes if (name := _left_behind(volume))}) - {without})
+    claims, volumes, snapshots = list(claims), list(volumes), list(snapshots)
+    named = {_place(claim["metadata"]): _name(claim) or str(claim["metadata"]["name"]) for claim in claims}
+    disks = {handle: volume for volume in volumes if (handle := _handle(volume))}
+    there = {snapshot["metadata"].get("uid") for snapshot in snapshots}
+    lost = [content for content in contents if content["spec"]["volumeSnapshotRef"].get("uid") not in there]
+    names = {
+        *named.values(),
+        *(_left_behind(volume) for volume in volumes),
+        *(_of_snapshot(snapshot, named) for snapshot in snapshots),
+        *(_of_content(content, disks, named) for content in lost),
+    }
+    return sorted(names - {without, ""})
+
+
+def _place(meta: Json) -> tuple[str, str]:
+    """Return namespace and name."""
+    return str(meta.get("namespace", "")), str(meta["name"])
+
+
+def _name(item: Json) -> str:
+    """Return the student that an object names, or nothing."""
+    return str((item["metadata"].get("annotations") or {}).get(USER, ""))
+
+
+def _handle(volume: Json) -> str:
+    """Return what the driver calls a volume."""
+    return str((volume.get("spec", {}).get("csi") or {}).get("volumeHandle", ""))
 
 
 def _left_behind(volume: Json) -> str:
@@ -33,3 +67,20 @@ def _left_behind(volume: Json) -> str:
     claim = volume.get("spec", {}).get("claimRef") or {}
     kept = volume.get("status", {}).get("phase") in ("Released", "Failed")
     return str(claim.get("name", "")) if kept and claim.get("name") != HUB_DISK else ""
+
+
+def _of_snapshot(snapshot: Json, named: dict[tuple[str, str], str]) -> str:
+    """Return whose a snapshot is, as it or its disk says, else the disk's name; nothing where it is no student's."""
+    meta = snapshot["metadata"]
+    disk = str(snapshot.get("spec", {}).get("source", {}).get("persistentVolumeClaimName") or meta["name"])
+    marked = (meta.get("labels") or {}).get("component") == SNAPSHOT
+    return _name(snapshot) or named.get((str(meta.get("namespace", "")), disk), disk if marked else "")
+
+
+def _of_content(content: Json, disks: dict[str, Json], named: dict[tuple[str, str], str]) -> str:
+    """Return whose a content without a snapshot is; nothing where its disk is still there and no student's."""
+    volume = disks.get(str(content["spec"].get("source", {}).get("volumeHandle", "")))
+    if volume is None:
+        return str(content["spec"]["volumeSnapshotRef"].get("name", content["metadata"]["name"]))
+    claim = volume.get("spec", {}).get("claimRef") or {"name": ""}
+    return named.get(_place(claim), _left_behind(volume))

@@ -11,8 +11,8 @@ version_added: 0.1.0
 author:
   - campus.jupyterhub contributors (@campus-jupyterhub)
 description:
-  - Applies any number of objects by server-side apply, namespaces and custom resource definitions first, without waiting
-    for them. Only a new kind is waited for until the API server takes objects of it.
+  - Applies any number of objects by server-side apply, namespaces and custom resource definitions first, without
+    waiting for them. Only a new kind is waited for until the API server takes objects of it.
   - The diff shows every object that changes. Values of Secrets show nowhere, only that they are new.
   - In check mode the API server tries every object. One whose namespace or kind is not there yet, since the same run
     would create it first, is reported as created; so is every object as long as there is no cluster.

@@ -13,8 +13,8 @@ author:
 description:
   - Makes a cluster whose nodes are containers, and lets it pull from the local registry.
   - A cluster that runs is used again. One that was made by somebody else, or that is dead, is refused, not repaired.
-  - A cluster goes with everything on its disks. One on which students have disks, or that does not answer when it is
-    asked for them, is therefore removed with O(delete_disks=true) only.
+  - A cluster goes with everything on its disks. One on which students have disks or snapshots, or that does not answer
+    when it is asked for them, is therefore removed with O(delete_disks=true) only.
 attributes:
   check_mode:
     description: Refuses what could not be done, and says whether a cluster would be made.
@@ -33,11 +33,11 @@ options:
     choices: [present, absent]
     default: present
   delete_disks:
-    description: Whether the cluster may be removed together with disks of students.
+    description: Whether the cluster may be removed together with disks and snapshots of students.
     type: bool
     default: false
   canary:
-    description: A user whose disk does not count.
+    description: A user whose disk and snapshots do not count.
     type: str
     default: canary
   workers:
@@ -120,7 +120,7 @@ EXAMPLES = r"""
     cache: ~/.cache/campus.jupyterhub
     log: build/logs/cluster.log
 
-- name: Remove the cluster, unless students have disks there
+- name: Remove the cluster, unless students have disks or snapshots there
   campus.jupyterhub.kind_cluster:
     state: absent
     kubeconfig: build/kubeconfig

@@ -30,7 +30,7 @@ def test_a_removal_by_the_way_is_refused(ann: Student, kube: Kube) -> None:
     run = run_playbook("campus.jupyterhub.teardown")
     assert run.returncode != 0
     said = " ".join(run.stdout.split())
-    assert "Students have disks here" in said
+    assert "Students have disks or snapshots here" in said
     assert re.search(rf"\): .*\b{ann.name}\b.*Nothing was removed", said)
     assert "make down DELETE_DISKS=yes" in said
     assert recap_of(run.stdout)["changed"] == 0

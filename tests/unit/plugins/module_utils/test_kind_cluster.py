@@ -41,8 +41,17 @@ elif args[0] == "exec" and "namespace" in args:
     if not machine["uid"]:
         sys.exit("connection refused")
     print(machine["uid"], end="")
+elif args[0] == "exec" and "customresourcedefinitions" in args:
+    print("customresourcedefinition/it" if machine["known"] else "")
 elif args[0] == "exec" and "--output=json" in args:
-    print(json.dumps({"items": machine["volumes" if "persistentvolumes" in args else "claims"]}))
+    lists = {"persistentvolumes": "volumes", "persistentvolumeclaims": "claims"}
+    if machine["known"]:
+        group = "snapshot.storage.k8s.io"
+        lists |= {f"volumesnapshots.{group}": "snapshots", f"volumesnapshotcontents.{group}": "contents"}
+    kind = args[args.index("get") + 1]
+    if kind not in lists:
+        sys.exit(f"error: no resource type {kind}")
+    print(json.dumps({"items": machine[lists[kind]]}))
 elif args[0] == "exec" and "/kind/campus.jupyterhub.json" in args[-1]:
     machine["mark"] = json.loads(sys.stdin.read())
 elif args[:2] == ["network", "connect"]:
@@ -79,6 +88,9 @@ EMPTY: dict[str, Any] = {
     "calls": [],
     "claims": [],
     "volumes": [],
+    "known": False,
+    "snapshots": [],
+    "contents": [],
     "interrupted": False,
 }
 ANNS = {"metadata": {"name": "claim-ann", "annotations": {"hub.jupyter.org/username": "ann"}}}
@@ -88,6 +100,11 @@ BENS_LAST = {
     "spec": {"claimRef": {"name": "claim-ben", "namespace": "jupyterhub"}},
     "status": {"phase": "Released"},
 }
+CLARAS_SNAPSHOT = {
+    "metadata": {"name": "s-1", "uid": "1", "annotations": {"hub.jupyter.org/username": "clara"}},
+    "spec": {"source": {"persistentVolumeClaimName": "claim-clara"}},
+}
+DORAS_CONTENT = {"metadata": {"name": "snapcontent-2"}, "spec": {"volumeSnapshotRef": {"name": "dora-1", "uid": "2"}}}
 STOPPED = {"lab-control-plane": "Exited (137) 2 hours ago"}
 
 
@@ -217,8 +234,10 @@ def test_a_foreign_cluster_is_not_removed(machine: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "wish", "said"),
     [
-        ({"claims": [CANARYS, ANNS]}, {}, r"disks here \(1\): ann. Nothing was removed. .*DELETE_DISKS=yes"),
-        ({"volumes": [BENS_LAST]}, {}, r"disks here \(1\): claim-ben. Nothing was removed"),
+        ({"claims": [CANARYS, ANNS]}, {}, r"snapshots here \(1\): ann. Nothing was removed. .*DELETE_DISKS=yes"),
+        ({"volumes": [BENS_LAST]}, {}, r"disks or snapshots here \(1\): claim-ben. Nothing was removed"),
+        ({"known": True, "snapshots": [CLARAS_SNAPSHOT]}, {}, r"here \(1\): clara. Nothing was removed"),
+        ({"known": True, "contents": [DORAS_CONTENT]}, {}, r"here \(1\): dora-1. Nothing was removed"),
         ({"nodes": STOPPED}, {}, "Nothing was removed. Start it with 'podman start lab-control-plane'"),
         ({"uid": ""}, {}, "does not answer, so nobody can say which students have disks there. Nothing was removed"),
         ({}, {"cluster_uid": "other", "delete_disks": True}, "has the uid new-uid, not other"),
