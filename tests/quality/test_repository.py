@@ -17,6 +17,8 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "meta
 MACHINE_PATHS = re.compile(r"(?<![\w.}-])/(work|root)/(?!\.docker)")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b|# noqa(?!: [A-Z]+\d+)|type: ignore(?!\[)")
 GENERATED = (".lock", ".svg", ".png", ".sum", ".json")
+# Files of other projects, unchanged.
+COPIED = ("roles/storage/files/crds/volumesnapshot",)
 PYTHON_LINES = 450
 SCREEN_LINES = 60
 LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -25,7 +27,8 @@ LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
 def tracked() -> list[Path]:
     """Return the files of the repository that are text written by people."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout.decode()
-    paths = [ROOT / name for name in listed.split("\0") if name and not name.endswith(GENERATED)]
+    names = [name for name in listed.split("\0") if name and not name.startswith(COPIED)]
+    paths = [ROOT / name for name in names if not name.endswith(GENERATED)]
     return [path for path in paths if path.is_file() and not path.is_symlink() and path != Path(__file__)]
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 Json = dict[str, Any]
 
-TEMPLATES = [("storage", f"{name}.yml.j2") for name in ("namespace", "rights", "classes", "workloads")]
 DRIVER = "local.csi.campus.jupyterhub"
 OTHERWISE: Json = {
     "storage_namespace": "disks",
@@ -22,19 +19,7 @@ OTHERWISE: Json = {
     "storage_node_selector": {"pool": "students"},
     "storage_image_pull_secrets": ["one", "two"],
 }
-IMAGES = {"csi": "csi:1", "csi_provisioner": "provisioner:1", "csi_resizer": "resizer:1"}
-
-Render = Callable[..., list[Json]]
 Objects = Callable[..., dict[tuple[str, str], Json]]
-
-
-@pytest.fixture
-def objects(render: Render) -> Objects:
-    def rendered(**options: Any) -> dict[tuple[str, str], Json]:
-        found = render(*TEMPLATES, jupyterhub_images=IMAGES, **options)
-        return {(item["kind"], item["metadata"]["name"]): item for item in found}
-
-    return rendered
 
 
 def containers(workload: Json) -> dict[str, Json]:
@@ -64,11 +49,17 @@ def test_only_the_driver_itself_is_privileged(objects: Objects) -> None:
     found = objects()
     driver = containers(found["DaemonSet", "storage-driver"])
     assert driver["driver"]["securityContext"]["privileged"] is True
-    sidecars = [driver["provisioner"], *containers(found["Deployment", "storage-resizer"]).values()]
+    sidecars = [driver["provisioner"], driver["snapshotter"]]
+    sidecars += containers(found["Deployment", "storage-resizer"]).values()
+    controller = containers(found["Deployment", "snapshot-controller"])["snapshot-controller"]
+    for container in [*sidecars, controller]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
     for sidecar in sidecars:
-        assert sidecar["securityContext"]["allowPrivilegeEscalation"] is False
-        assert sidecar["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert [mount["name"] for mount in sidecar["volumeMounts"]] == ["sockets"]
+    assert "volumeMounts" not in controller
     assert found["Namespace", "jupyterhub-storage"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == (
         "privileged"
     )
@@ -108,6 +99,9 @@ def test_every_binding_finds_its_role_and_account(objects: Objects) -> None:
 
 def test_pods_go_where_students_go(objects: Objects) -> None:
     found = objects(**OTHERWISE)
+    controller = found["Deployment", "snapshot-controller"]["spec"]["template"]["spec"]
+    assert controller["tolerations"][0] == {"key": "gpu", "operator": "Exists"}
+    assert controller["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
     for name in (("DaemonSet", "storage-driver"), ("Deployment", "storage-resizer")):
         spec = found[name]["spec"]["template"]["spec"]
         assert spec["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
