@@ -49,12 +49,14 @@ def test_only_the_driver_itself_is_privileged(objects: Objects) -> None:
     found = objects()
     driver = containers(found["DaemonSet", "storage-driver"])
     assert driver["driver"]["securityContext"]["privileged"] is True
-    sidecars = [driver["provisioner"], driver["snapshotter"]]
+    sidecars = [driver["watchdog"], driver["provisioner"], driver["snapshotter"]]
     sidecars += containers(found["Deployment", "storage-resizer"]).values()
     controller = containers(found["Deployment", "snapshot-controller"])["snapshot-controller"]
     for container in [*sidecars, controller]:
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
-        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+        added = ["SYS_ADMIN"] if container is driver["watchdog"] else None
+        assert container["securityContext"]["capabilities"].get("add") == added
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}
     for sidecar in sidecars:
@@ -63,6 +65,13 @@ def test_only_the_driver_itself_is_privileged(objects: Objects) -> None:
     assert found["Namespace", "jupyterhub-storage"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == (
         "privileged"
     )
+
+
+def test_the_watchdog_listens_where_the_driver_looks_for_it(objects: Objects) -> None:
+    driver = containers(objects()["DaemonSet", "storage-driver"])
+    socket = driver["watchdog"]["command"][-1]
+    assert f"--watchdog={socket}" in driver["driver"]["args"]
+    assert socket.startswith(driver["watchdog"]["volumeMounts"][0]["mountPath"])
 
 
 def test_paths_are_the_same_inside_and_outside(objects: Objects) -> None:

@@ -125,7 +125,7 @@ def test_without_a_class_nothing_is_there_for_snapshots(objects: Objects) -> Non
     assert not [kind for kind, _name in made if kind == "VolumeSnapshotClass"]
     assert rights(made["ClusterRole", "campus-jupyterhub-storage-driver"], "snapshot.storage.k8s.io") == {}
     containers = made["DaemonSet", "storage-driver"]["spec"]["template"]["spec"]["containers"]
-    assert [each["name"] for each in containers] == ["driver", "provisioner"]
+    assert [each["name"] for each in containers] == ["driver", "watchdog", "provisioner"]
 
 
 @pytest.mark.parametrize(("provider", "driver"), {"local": "local.csi.campus.jupyterhub", **CLOUDS}.items())
