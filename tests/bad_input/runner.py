@@ -25,7 +25,7 @@ TABLE = sorted(Path(__file__).parent.glob("*.yml"))
 UNREACHABLE = Path(__file__).parent / "unreachable.kubeconfig"
 PLAYBOOK = Path(__file__).parent / "play" / "preflight.yml"
 RECAP = re.compile(r"^(case-\d+)\s*: .*?changed=(\d+).*?failed=(\d+)", re.MULTILINE)
-IMAGES = ("hub", "singleuser", "proxy", "csi", "csi_provisioner", "csi_resizer", "pause")
+IMAGES = ("hub", "singleuser", "proxy", "csi", "csi_provisioner", "csi_resizer", "jobs", "pause")
 
 
 @dataclass(frozen=True)
