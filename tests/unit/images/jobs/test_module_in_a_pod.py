@@ -47,14 +47,14 @@ def run(stage: Path, folder: Path, module: str, **arguments: Any) -> tuple[int, 
 
 
 def test_it_says_in_a_sentence_that_there_is_no_cluster(stage: Path, tmp_path: Path) -> None:
-    code, result = run(stage, tmp_path, "cluster_info")
+    code, result = run(stage, tmp_path, "student_disk_snapshot", namespace="jupyterhub", keep_hourly=24)
     assert code == 1
     assert result["failed"]
     assert result["msg"].startswith("Could not reach the cluster: ")
 
 
 def test_its_options_are_checked(stage: Path, tmp_path: Path) -> None:
-    code, result = run(stage, tmp_path, "cluster_info", minimum=1)
+    code, result = run(stage, tmp_path, "student_disk_snapshot", namespace="jupyterhub", keep_minutely=1)
     assert code == 1
     assert "Unsupported parameters" in result["msg"]
 
