@@ -213,6 +213,7 @@ def test_the_fence_holds_for_that_account_alone_and_denies(objects: Objects, oth
         assert binding == {"policyName": full, "validationActions": ["Deny"]}
         for validation in spec["validations"]:
             assert validation["message"].startswith(f"The account snapshots of the namespace {namespace} ")
+            assert validation["reason"] == "Forbidden"
 
 
 def test_the_fence_knows_the_driver_where_that_is_known(objects: Objects, otherwise: Objects) -> None:
