@@ -54,7 +54,10 @@ def test_space_can_be_given_back(account: client.CustomObjectsApi, content: str)
             {"spec": {"volumeSnapshotRef": {"namespace": "other"}}},
             "changes nothing of a content but its deletionPolicy",
         ),
-        ({"spec": {"deletionPolicy": "Delete", "sourceVolumeMode": "Block"}}, "changes nothing of a content but its"),
+        (
+            {"spec": {"deletionPolicy": "Delete", "volumeSnapshotClassName": "x"}},
+            "changes nothing of a content but its",
+        ),
         ({"metadata": {"finalizers": None}}, "changes no labels, annotations, owners or finalizers of a content"),
         (
             {"metadata": {"labels": {"mine": "yes"}}},
