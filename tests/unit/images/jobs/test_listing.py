@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect
+from ansible_collections.campus.jupyterhub.tests.unit.images.jobs import fake_api
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import claim, snapshot
 from campus_jobs.listing import Lister
 from campus_jobs.server import Server
@@ -136,3 +139,31 @@ def test_the_server_answers(lister: Lister, cluster: FakeCluster, url: str) -> N
     assert status == 200
     assert "campus_snapshots_newest_age_seconds 10800\n" in said
     assert asked(f"{url}/students") == (404, "Look at /metrics.\n")
+
+
+def test_a_real_client_lists_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The client keeps there what kinds of objects a server has.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("KUBERNETES_SERVICE_HOST", "K8S_AUTH_KUBECONFIG", "K8S_AUTH_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    with fake_api.running() as api:
+        monkeypatch.setenv("K8S_AUTH_HOST", api.url)
+        monkeypatch.setenv("K8S_AUTH_API_KEY", "token")
+        students = [f"student{number}" for number in range(5)]
+        api.objects = {
+            "persistentvolumeclaims": [claim(student) for student in students],
+            "volumesnapshots": [snapshot(student=student) for student in students[:3]],
+        }
+        lister = Lister(lambda: connect(None), "jupyterhub")
+        lister.look()
+    assert lister.figures
+    assert (lister.figures.disks, lister.figures.unprotected) == (5, 2)
+    assert [plural for plural, _selector in api.asked] == [
+        *["volumesnapshots"] * 2,
+        *["persistentvolumeclaims"] * 3,
+        "cronjobs",
+        "jobs",
+    ]
+    assert dict(api.asked)["persistentvolumeclaims"] == "component=singleuser-storage"
+    lister.look()
+    assert lister.figures.disks == 5, "the server is gone, the figures are not"
