@@ -1,12 +1,14 @@
 # Copyright: campus.jupyterhub contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Runs the module image_build and shows its progress meanwhile."""
+"""Runs the module image_build, tells it where collections are, and shows its progress meanwhile."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -41,6 +43,21 @@ class Follower:
         self._thread.join()
 
 
+def collections_of(recipes: Mapping[str, Any]) -> dict[str, str]:
+    """Return the folders of the collections that images are made with, as far as Ansible finds them, by name."""
+    images = [image or {} for image in recipes.get("images", {}).values()]
+    names = {source["collection"] for image in images for source in image.get("sources", [])}
+    found = {}
+    for name in sorted(names):
+        try:
+            spec = importlib.util.find_spec(f"ansible_collections.{name}")
+        except ModuleNotFoundError:
+            continue
+        if spec and spec.submodule_search_locations:
+            found[name] = next(iter(spec.submodule_search_locations))
+    return found
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Runs the module; its progress shows where the module runs on the controller itself."""
 
@@ -48,6 +65,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Return the module's result."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
+        if found := collections_of(arguments.get("recipes") or {}):
+            arguments["collections"] = {**found, **(arguments.get("collections") or {})}
         if self._connection.transport != "local":
             return dict(self._execute_module(module_args=arguments, task_vars=task_vars))
         handle, path = tempfile.mkstemp(prefix="image-build-")

@@ -74,7 +74,8 @@ class Options:
 
 def read_options(params: Json) -> Options:
     """Return the module's options; raises ImagesError."""
-    recipes = read_recipes(params["recipes"], Path(params["folder"]), params["version"])
+    collections = {name: Path(folder) for name, folder in params["collections"].items()}
+    recipes = read_recipes(params["recipes"], Path(params["folder"]), params["version"], collections)
     names = [*params["images"], *(["node"] if params["kind"] else [])]
     closure(recipes, frozenset([*names, *params["references"]]))
     for reference in params["references"].values():

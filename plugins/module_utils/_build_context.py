@@ -1,6 +1,6 @@
 # Copyright: campus.jupyterhub contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Puts together what one image is built from: its folder, the programs in it, and the host's trust for the build alone.
+"""Puts together what one image is built from: files, programs, and the host's trust for the build alone.
 
 Private to the collection: it may change in any release.
 """
@@ -62,13 +62,20 @@ def link(source: Path, target: Path) -> None:
     shutil.copy2(source, target)
 
 
-def lay_out(image: Image, stage: Path, containerfile: str, programs: Mapping[str, Path]) -> None:
-    """Fill the stage: the image's files, its Containerfile as prepared, and the programs of its tools' folders."""
-    shutil.rmtree(stage, ignore_errors=True)
-    for inside in folder_files(image.folder):
-        target = stage / inside
+def copy_files(folder: Path, into: Path) -> None:
+    """Copy the files of a folder that count."""
+    for inside in folder_files(folder):
+        target = into / inside
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(image.folder / inside, target, follow_symlinks=False)
+        shutil.copy2(folder / inside, target, follow_symlinks=False)
+
+
+def lay_out(image: Image, stage: Path, containerfile: str, programs: Mapping[str, Path]) -> None:
+    """Fill the stage: the image's files and sources, its Containerfile as prepared, the programs of its tools."""
+    shutil.rmtree(stage, ignore_errors=True)
+    copy_files(image.folder, stage)
+    for source in image.sources:
+        copy_files(source.folder, stage / source.into)
     (stage / "Containerfile").write_text(containerfile, encoding="utf-8")
     for binaries in image.binaries:
         for name in binaries.names:

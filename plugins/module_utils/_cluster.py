@@ -133,12 +133,24 @@ class Cluster:
         field_selector: str | None = None,
     ) -> list[Json]:
         """Return the objects that match, fetched a page at a time."""
+        return [*self.each(kind, api_version, namespace, label_selector, field_selector)]
+
+    def each(
+        self,
+        kind: str,
+        api_version: str = "v1",
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> Iterator[Json]:
+        """Yield the objects that match; no more than a page of them is held at a time."""
         query = {"label_selector": label_selector, "field_selector": field_selector}
         chosen = {key: value for key, value in query.items() if value}
         with explained("list", title(kind, None, namespace)):
             get = partial(self._client.resource(kind, api_version).get, namespace=namespace, **chosen)
-            items = [item for page in _pages(get) for item in page]
-            return [{"apiVersion": api_version, "kind": kind, **item} for item in items]
+            for page in _pages(get):
+                for item in page:
+                    yield {"apiVersion": api_version, "kind": kind, **item}
 
     def namespaced(self, kind: str, api_version: str) -> bool:
         """Say whether objects of this kind live in a namespace."""

@@ -86,7 +86,7 @@ def disk_info(cluster: Any, options: Mapping[str, Any]) -> tuple[list[Json], lis
 
 def _snapshots(cluster: Any, namespace: str, warnings: list[str]) -> list[Snapshot]:
     try:
-        return [snapshot_of(item) for item in cluster.list("VolumeSnapshot", API, namespace, OURS)]
+        return [snapshot_of(item) for item in cluster.each("VolumeSnapshot", API, namespace, OURS)]
     except ClusterError as error:
         if not error.unknown_kind:
             raise

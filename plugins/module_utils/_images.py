@@ -8,6 +8,7 @@ Private to the collection: it may change in any release.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ class Binaries:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A folder of a collection that an image's build finds below ``into`` in its folder."""
+
+    folder: Path
+    into: str
+
+
+@dataclass(frozen=True)
 class Image:
     """One image; ``archive`` maps other images to the names under which this one carries them."""
 
@@ -61,6 +70,7 @@ class Image:
     seconds: int
     megabytes: int
     network: bool
+    sources: tuple[Source, ...] = ()
 
     @property
     def needs(self) -> frozenset[str]:
@@ -114,7 +124,26 @@ def read_tool(name: str, recipe: Json, root: Path) -> Tool:
     )
 
 
-def read_image(name: str, recipe: Json, root: Path, versions: dict[str, str]) -> Image:
+def read_sources(name: str, recipe: Json, collections: Mapping[str, Path]) -> tuple[Source, ...]:
+    """Return the folders of collections that go into an image; raises ImagesError when one is not there."""
+    found = []
+    for source in recipe.get("sources", []):
+        collection = source["collection"]
+        if collection not in collections:
+            raise ImagesError(
+                f"The image {name} is made with the collection {collection}, which Ansible does not find here; run "
+                f"'ansible-galaxy collection install {collection}'."
+            )
+        namespace, _dot, rest = collection.partition(".")
+        for folder in source["folders"]:
+            path = collections[collection] / folder
+            if not path.is_dir():
+                raise ImagesError(f"The collection {collection} in {collections[collection]} has no folder {folder}.")
+            found.append(Source(path, f"ansible_collections/{namespace}/{rest}/{folder}"))
+    return tuple(found)
+
+
+def read_image(name: str, recipe: Json, root: Path, versions: dict[str, str], collections: Mapping[str, Path]) -> Image:
     """Return an image; without a version of its own it has the collection's."""
     folder = root / recipe.get("folder", name.replace("_", "-"))
     containerfile = (folder / "Containerfile").read_text(encoding="utf-8")
@@ -130,17 +159,24 @@ def read_image(name: str, recipe: Json, root: Path, versions: dict[str, str]) ->
         seconds=recipe.get("seconds", 5),
         megabytes=recipe.get("megabytes", 200),
         network=recipe.get("network", False),
+        sources=read_sources(name, recipe, collections),
     )
 
 
-def read_recipes(recipes: Json, root: Path, collection_version: str) -> Recipes:
-    """Return the recipes of a folder of images; raises ImagesError when one names what is not there."""
+def read_recipes(recipes: Json, root: Path, collection_version: str, collections: Mapping[str, Path]) -> Recipes:
+    """Return the recipes of a folder of images; raises ImagesError when one names what is not there.
+
+    ``collections`` are the folders of the collections that images take files of, by the collections' names.
+    """
     try:
         tools = {name: read_tool(name, recipe or {}, root) for name, recipe in recipes["tools"].items()}
         versions = {name: tool.version for name, tool in tools.items()}
         versions |= {name: str(version) for name, version in recipes.get("versions", {}).items()}
         versions["collection"] = collection_version
-        images = {name: read_image(name, recipe or {}, root, versions) for name, recipe in recipes["images"].items()}
+        images = {
+            name: read_image(name, recipe or {}, root, versions, collections)
+            for name, recipe in recipes["images"].items()
+        }
     except KeyError as error:
         raise ImagesError(f"The recipes of the images lack {error}; correct {root}/recipes.yml.") from error
     except OSError as error:

@@ -48,6 +48,14 @@ def file_facts(folder: Path) -> list[tuple[str, bool, str]]:
     return facts
 
 
+def image_facts(image: Image) -> list[tuple[str, bool, str]]:
+    """Return the same of all files that an image is built from."""
+    facts = file_facts(image.folder)
+    for source in image.sources:
+        facts += [(f"{source.into}/{path}", program, key) for path, program, key in file_facts(source.folder)]
+    return facts
+
+
 def tool_key(tool: Tool, facts: Iterable[tuple[str, bool, str]], machine: str) -> str:
     """Return the key of a tool for a machine's architecture."""
     return digest([BUILDER, machine, tool.module, tool.stamp, tool.rename, sorted(facts)])
@@ -73,7 +81,7 @@ def all_keys(recipes: Recipes, machine: str) -> tuple[dict[str, str], dict[str, 
             inputs |= {f"tool {tool}": tools[tool] for tool in image.tools}
             if name == "base":
                 inputs["debian"] = digest(recipes.debian)
-            images[name] = image_key(image, file_facts(image.folder), inputs, machine)
+            images[name] = image_key(image, image_facts(image), inputs, machine)
         return images[name]
 
     for name in recipes.images:

@@ -140,7 +140,7 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
         clock.sleep(random.uniform(0, options["spread"]))
     claims = cluster.list("PersistentVolumeClaim", "v1", namespace, DISKS)
     disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])
-    snapshots = [snapshot_of(item) for item in cluster.list("VolumeSnapshot", API, namespace, OURS)]
+    snapshots = [snapshot_of(item) for item in cluster.each("VolumeSnapshot", API, namespace, OURS)]
     now = datetime.now(UTC)
     plan = steps(disks, snapshots, wish, now)
     run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

@@ -16,7 +16,7 @@ description:
   - Shows how far it is while it runs. The log of each step is a file of its own.
 attributes:
   action:
-    description: An action plugin shows the progress.
+    description: An action plugin shows the progress and finds the collections.
     support: full
   check_mode:
     description: Says what would be built, and whether this machine can do it.
@@ -37,6 +37,13 @@ options:
     description: Version of the collection, which its own images are named by.
     type: str
     required: true
+  collections:
+    description:
+      - Folders of the collections that images take files of, by the collections' names.
+      - The action plugin finds those that are not named where Ansible has them.
+    type: dict
+    default: {}
+    version_added: 0.2.0
   images:
     description: Images to bring.
     type: list
@@ -167,6 +174,7 @@ ARGUMENT_SPEC = {
     "recipes": {"type": "dict", "required": True},
     "folder": {"type": "path", "required": True},
     "version": {"type": "str", "required": True},
+    "collections": {"type": "dict", "default": {}},
     "images": {"type": "list", "elements": "str", "required": True},
     "kind": {"type": "bool", "default": True},
     "source": {"type": "str", "choices": ["auto", "registry", "build"], "default": "auto"},

@@ -26,7 +26,7 @@ UNREACHABLE = Path(__file__).parent / "unreachable.kubeconfig"
 PLAYBOOK = Path(__file__).parent / "play" / "preflight.yml"
 RECAP = re.compile(r"^(case-\d+)\s*: .*?changed=(\d+).*?failed=(\d+)", re.MULTILINE)
 STORAGE_IMAGES = ("csi", "csi_provisioner", "csi_resizer", "csi_snapshotter", "snapshot_controller")
-IMAGES = ("hub", "singleuser", "proxy", "pause", *STORAGE_IMAGES)
+IMAGES = ("hub", "singleuser", "proxy", "jobs", "pause", *STORAGE_IMAGES)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 ROLES = ROOT / "roles"
-IMAGES = {"hub": "hub:1", "singleuser": "student:1", "proxy": "proxy:1", "pause": "pause:1"}
+IMAGES = {"hub": "hub:1", "singleuser": "student:1", "proxy": "proxy:1", "pause": "pause:1", "jobs": "jobs:1"}
 
 Render = Callable[..., list[dict[str, Any]]]
 Evaluate = Callable[[str, list[str], list[dict[str, Any]]], list[list[Any]]]

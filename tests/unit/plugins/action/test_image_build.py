@@ -21,10 +21,10 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def action(transport: str, module: Any) -> Any:
+def action(transport: str, module: Any, **arguments: Any) -> Any:
     """Return the action plugin for a task whose module is replaced by a function of its arguments."""
     plugin = image_build.ActionModule.__new__(image_build.ActionModule)
-    plugin._task = SimpleNamespace(args={"images": ["hub"]}, async_val=0, check_mode=False, diff=False)
+    plugin._task = SimpleNamespace(args={"images": ["hub"], **arguments}, async_val=0, check_mode=False, diff=False)
     plugin._connection = SimpleNamespace(transport=transport, _shell=SimpleNamespace(tmpdir=None))
     plugin._execute_module = lambda module_args, task_vars: module(module_args)
     return plugin
@@ -51,3 +51,28 @@ def test_lines_are_shown_as_they_are_written(shown: list[str]) -> None:
 def test_elsewhere_the_module_runs_without_progress(shown: list[str]) -> None:
     assert action("ssh", lambda arguments: arguments).run(task_vars={}) == {"images": ["hub"]}
     assert shown == []
+
+
+RECIPES = {
+    "images": {
+        "hub": None,
+        "jobs": {
+            "sources": [
+                {"collection": "campus.jupyterhub", "folders": ["plugins"]},
+                {"collection": "campus.nowhere", "folders": ["plugins"]},
+            ]
+        },
+    }
+}
+
+
+def test_the_module_is_told_where_ansible_has_the_collections(shown: list[str]) -> None:
+    found = action("ssh", lambda arguments: arguments, recipes=RECIPES).run(task_vars={})["collections"]
+    assert set(found) == {"campus.jupyterhub"}, "the module says in a sentence what is missing"
+    assert (Path(found["campus.jupyterhub"]) / "galaxy.yml").exists()
+
+
+def test_whoever_names_a_collection_is_believed(shown: list[str]) -> None:
+    named = {"campus.jupyterhub": "/srv/collection"}
+    run = action("ssh", lambda arguments: arguments, recipes=RECIPES, collections=named).run
+    assert run(task_vars={})["collections"] == named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
@@ -60,6 +60,12 @@ class FakeCluster:
     def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
         """Return an object, or None."""
         return self.objects.get(kind, {}).get(name)
+
+    def each(
+        self, kind: str, api_version: str = "v1", namespace: str | None = None, label_selector: str | None = None
+    ) -> Iterator[Json]:
+        """Yield the objects of a kind that have the labels."""
+        yield from self.list(kind, api_version, namespace, label_selector)
 
     def list(
         self,

@@ -128,6 +128,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def options(machine: Path, **changes: Any) -> dict[str, Any]:
     return {
         "recipes": RECIPES,
+        "collections": {},
         "folder": str(machine / "images"),
         "version": "0.1.0",
         "images": ["hub", "pause"],

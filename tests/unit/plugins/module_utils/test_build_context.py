@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _build_context as context
-from ansible_collections.campus.jupyterhub.plugins.module_utils._images import Binaries, Image
+from ansible_collections.campus.jupyterhub.plugins.module_utils._images import Binaries, Image, Source
 
 CONTAINERFILE = """\
 ARG BASE
@@ -79,3 +79,16 @@ def test_a_stage_holds_files_and_programs(tmp_path: Path) -> None:
     context.lay_out(image, stage, "FROM scratch\n", {"kubernetes": tools})
     found = {str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file()}
     assert found == {"Containerfile", "src/a.py", "bin/kubectl"}
+
+
+def test_a_stage_holds_the_sources_of_collections(tmp_path: Path) -> None:
+    folder, plugins, stage = tmp_path / "jobs", tmp_path / "installed" / "plugins", tmp_path / "stage"
+    folder.mkdir()
+    (plugins / "modules" / "__pycache__").mkdir(parents=True)
+    (plugins / "modules" / "a.py").write_text("a")
+    (plugins / "modules" / "__pycache__" / "a.pyc").write_text("x")
+    sources = (Source(plugins, "ansible_collections/campus/tools/plugins"),)
+    image = Image("jobs", folder, "1", "", (), (), (), False, 1, 1, False, sources)
+    context.lay_out(image, stage, "FROM scratch\n", {})
+    found = {str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file()}
+    assert found == {"Containerfile", "ansible_collections/campus/tools/plugins/modules/a.py"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,12 +54,14 @@ class Cluster:
             {"pvcRef": {"namespace": "other", "name": "claim-bob"}, "usedBytes": GIB},
         ]
 
+    def each(self, kind: str, api_version: str, namespace: str, label_selector: str) -> Iterator[dict[str, Any]]:
+        """Know no snapshots."""
+        unknown = ClusterError("list", f"{kind} objects", "the cluster does not know this kind", "", 404)
+        unknown.unknown_kind = True
+        raise unknown
+
     def list(self, kind: str, api_version: str, namespace: str, label_selector: str) -> list[dict[str, Any]]:
-        """Return claims and pods; snapshots are unknown here."""
-        if kind == "VolumeSnapshot":
-            unknown = ClusterError("list", "VolumeSnapshot objects", "the cluster does not know this kind", "", 404)
-            unknown.unknown_kind = True
-            raise unknown
+        """Return claims and pods."""
         if kind == "Pod":
             return [{"spec": {"nodeName": name}} for name in ("a", "b", "a")] + [{"spec": {}}]
         return [claim("ann"), claim("bob")]

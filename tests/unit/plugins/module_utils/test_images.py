@@ -12,7 +12,12 @@ import pytest
 import yaml
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _images as images
 
-FOLDER = Path(__file__).resolve().parents[4] / "images"
+ROOT = Path(__file__).resolve().parents[4]
+FOLDER = ROOT / "images"
+COLLECTIONS = {
+    "campus.jupyterhub": ROOT,
+    "kubernetes.core": ROOT / "build" / "collections" / "ansible_collections" / "kubernetes" / "core",
+}
 GO_MOD = """\
 module campus.jupyterhub/images/tools/kind
 
@@ -51,7 +56,7 @@ def recipes() -> dict[str, Any]:
 
 
 def test_a_recipe_becomes_an_image(folder: Path) -> None:
-    read = images.read_recipes(recipes(), folder, "1.2.3")
+    read = images.read_recipes(recipes(), folder, "1.2.3", {})
     assert read.tools["kind"].linker_flags == "-s -w -X main.version=v0.33.0 -X main.minor=33"
     assert read.images["tool"].version == "v0.33.0"
     assert read.images["tool"].needs == frozenset()
@@ -86,11 +91,44 @@ def test_a_wrong_recipe_is_refused(folder: Path, name: str, recipe: dict[str, An
     wrong = recipes()
     wrong["images"][name] = recipe
     with pytest.raises(images.ImagesError, match=said):
-        images.read_recipes(wrong, folder, "1.2.3")
+        images.read_recipes(wrong, folder, "1.2.3", {})
+
+
+SOURCES = [{"collection": "campus.tools", "folders": ["plugins/modules", "plugins/module_utils"]}]
+
+
+def test_an_image_takes_folders_of_collections(folder: Path, tmp_path: Path) -> None:
+    with_sources = recipes()
+    with_sources["images"]["big"] = {"sources": SOURCES}
+    collection = tmp_path / "installed"
+    for inside in ("plugins/modules", "plugins/module_utils"):
+        (collection / inside).mkdir(parents=True)
+    read = images.read_recipes(with_sources, folder, "1.2.3", {"campus.tools": collection})
+    assert [(source.folder, source.into) for source in read.images["big"].sources] == [
+        (collection / inside, f"ansible_collections/campus/tools/{inside}") for inside in SOURCES[0]["folders"]
+    ]
+    assert read.images["tool"].sources == ()
+
+
+@pytest.mark.parametrize(
+    ("collections", "said"),
+    [
+        (
+            {},
+            "collection campus.tools, which Ansible does not find here; run 'ansible-galaxy collection install campus",
+        ),
+        ({"campus.tools": Path("/nowhere")}, "The collection campus.tools in /nowhere has no folder plugins/modules"),
+    ],
+)
+def test_a_collection_that_is_not_there_is_named(folder: Path, collections: dict[str, Path], said: str) -> None:
+    with_sources = recipes()
+    with_sources["images"]["big"] = {"sources": SOURCES}
+    with pytest.raises(images.ImagesError, match=said):
+        images.read_recipes(with_sources, folder, "1.2.3", collections)
 
 
 def test_closure_holds_what_is_needed(folder: Path) -> None:
-    read = images.read_recipes(recipes(), folder, "1.2.3")
+    read = images.read_recipes(recipes(), folder, "1.2.3", {})
     assert images.closure(read, frozenset(["big"])) == {"big", "base", "tool"}
     with pytest.raises(images.ImagesError, match="There is no image huge; choose from base, big, tool"):
         images.closure(read, frozenset(["huge"]))
@@ -105,11 +143,11 @@ def programs(go_mod: str, tool: images.Tool) -> set[str]:
 
 def test_the_collections_own_recipes_are_complete() -> None:
     """Each program that an image takes is one that its tool makes, and each pin agrees with the others."""
-    own = images.read_recipes(yaml.safe_load((FOLDER / "recipes.yml").read_text()), FOLDER, "0.1.0")
+    own = images.read_recipes(yaml.safe_load((FOLDER / "recipes.yml").read_text()), FOLDER, "0.1.0", COLLECTIONS)
     for image in own.images.values():
         for binaries in image.binaries:
             text = (FOLDER / "tools" / binaries.tool / "go.mod").read_text()
             assert set(binaries.names) <= programs(text, own.tools[binaries.tool]), f"{image.name} of {binaries.tool}"
     assert own.images["registry"].upstream.endswith(own.tools["registry"].version.removeprefix("v"))
     sidecars = {"csi_provisioner", "csi_resizer", "csi_snapshotter", "snapshot_controller"}
-    assert {"node", "hub", "proxy", "singleuser", "csi", "pause"} | sidecars <= own.images.keys()
+    assert {"node", "hub", "proxy", "singleuser", "csi", "jobs", "pause"} | sidecars <= own.images.keys()

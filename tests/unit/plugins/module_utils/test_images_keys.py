@@ -15,20 +15,24 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils import _images_k
 from hypothesis import given
 from hypothesis import strategies as st
 
-FOLDER = Path(__file__).resolve().parents[4] / "images"
+ROOT = Path(__file__).resolve().parents[4]
+FOLDER = ROOT / "images"
+CORE = ROOT / "build" / "collections" / "ansible_collections" / "kubernetes" / "core"
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the collection's images, to be changed."""
-    target = tmp_path_factory.mktemp("copy") / "images"
-    shutil.copytree(FOLDER, target, ignore=shutil.ignore_patterns("__pycache__"))
-    return target
+    """A copy of the collection's images and plugins, to be changed."""
+    target = tmp_path_factory.mktemp("copy")
+    for name in ("images", "plugins"):
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return target / "images"
 
 
 def all_keys(folder: Path, machine: str = "x86_64") -> dict[str, str]:
     recipes = yaml.safe_load((folder / "recipes.yml").read_text())
-    tools, found = keys.all_keys(images.read_recipes(recipes, folder, "0.1.0"), machine)
+    collections = {"campus.jupyterhub": folder.parent, "kubernetes.core": CORE}
+    tools, found = keys.all_keys(images.read_recipes(recipes, folder, "0.1.0", collections), machine)
     return {**{f"tool {name}": key for name, key in tools.items()}, **found}
 
 
@@ -53,6 +57,8 @@ def test_another_architecture_has_other_keys() -> None:
         ("pause/Containerfile", {"pause", "node"}),
         ("hub/src/campus_hub/__pycache__/config.pyc", set()),
         ("hub/build/lib/config.py", set()),
+        ("../plugins/module_utils/_quantity.py", {"jobs"}),
+        ("../plugins/filter/students.py", set()),
     ],
 )
 def test_a_change_reaches_what_is_made_of_it(copy: Path, path: str, expected: set[str]) -> None:
@@ -75,7 +81,9 @@ def test_a_change_of_the_base_reaches_all_that_start_from_it(copy: Path) -> None
     file.write_text(old + "\n")
     after = all_keys(copy)
     file.write_text(old)
-    assert {"base", "hub", "proxy", "singleuser", "csi", "pause", "kube_proxy", "node"} == changed(before, after)
+    assert {"base", "hub", "proxy", "singleuser", "csi", "jobs", "pause", "kube_proxy", "node"} == changed(
+        before, after
+    )
 
 
 def test_a_file_that_becomes_a_program_counts(tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ import pytest
 
 Render = Callable[..., list[dict[str, Any]]]
 
-TEMPLATES = [("hub", "network.yml.j2"), ("proxy", "namespace.yml.j2"), ("proxy", "network.yml.j2")]
+TEMPLATES = [
+    ("hub", "network.yml.j2"),
+    ("proxy", "namespace.yml.j2"),
+    ("proxy", "network.yml.j2"),
+    ("snapshots", "network.yml.j2"),
+]
 HUB, PROXY, STUDENT = "hub", "proxy", "singleuser-server"
 
 
@@ -47,6 +52,9 @@ ENDS: dict[str, Any] = {
     "edge's unknown pod": ("10.244.1.12", "jupyterhub-edge", {}),
     "edge's false hub": part("10.244.1.13", HUB, "jupyterhub-edge"),
     "certificate job": part("10.244.1.9", "certificate"),
+    "snapshots": part("10.244.1.14", "snapshots"),
+    "figures": part("10.244.1.15", "snapshots-metrics"),
+    "Prometheus": ("10.244.1.16", "monitoring", {"app": "prometheus"}),
 }
 
 ALLOWED = [
@@ -68,6 +76,10 @@ ALLOWED = [
     ("student", "internet", 22),
     ("student", "internet by IPv6", 443),
     ("internet", "proxy", 8080),
+    ("snapshots", "API server", 6443),
+    ("snapshots", "DNS", 53),
+    ("figures", "API server", 6443),
+    ("figures", "DNS", 53),
 ]
 
 DENIED = [
@@ -118,6 +130,15 @@ DENIED = [
     ("internet", "proxy", 8002),
     ("edge's proxy", "student", 8888),
     ("edge's proxy", "hub", 8081),
+    ("snapshots", "internet", 443),
+    ("snapshots", "hub", 8081),
+    ("snapshots", "student", 8888),
+    ("snapshots", "cloud metadata", 80),
+    ("figures", "internet", 443),
+    ("figures", "student", 8888),
+    ("Prometheus", "figures", 8080),
+    ("student", "figures", 8080),
+    ("elsewhere", "figures", 8080),
 ]
 
 
@@ -164,12 +185,19 @@ CONFIGURED: dict[str, Any] = {
     # By default the API server may be anywhere.
     "hub_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
     "proxy_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
+    "snapshots_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
+    "snapshots_metrics_from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
 }
 
 
 @pytest.mark.parametrize(
     ("source", "target", "port", "allowed"),
     [
+        ("snapshots", "API server", 6443, True),
+        ("snapshots", "private network", 443, False),
+        ("Prometheus", "figures", 8080, True),
+        ("Prometheus", "figures", 22, False),
+        ("student", "figures", 8080, False),
         ("student", "internet", 443, False),
         ("student", "DNS", 53, True),
         ("student", "hub", 8081, True),
