@@ -1,0 +1,1 @@
+"""The jobs that look after students' disks: snapshots, restores and their proofs."""
