@@ -42,14 +42,24 @@ def test_equal_trees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert sorted(found["parts"]) == ["empty", "hw", "link", "pipe"]
 
 
+def another_target(path: Path) -> None:
+    (path / "link").unlink()
+    (path / "link").symlink_to("hw")
+
+
+def a_file_for_a_folder(path: Path) -> None:
+    (path / "empty").rmdir()
+    (path / "empty").touch()
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "content": lambda path: (path / "hw" / "lab1.ipynb").write_text("One"),
     "name": lambda path: (path / "hw" / "lab1.ipynb").rename(path / "hw" / "lab2.ipynb"),
     "gone": lambda path: (path / "empty").rmdir(),
     "new": lambda path: (path / "hw" / "new").touch(),
     "another place": lambda path: (path / "hw" / "lab1.ipynb").rename(path / "empty" / "lab1.ipynb"),
-    "another target": lambda path: ((path / "link").unlink(), (path / "link").symlink_to("hw")),
-    "a file for a folder": lambda path: ((path / "empty").rmdir(), (path / "empty").touch()),
+    "another target": another_target,
+    "a file for a folder": a_file_for_a_folder,
     "lost+found of the student": lambda path: (path / "hw" / "lost+found").mkdir(),
 }
 
