@@ -97,7 +97,7 @@ def test_a_disk_for_one_pod_only_is_not_shared(cluster: FakeCluster) -> None:
 def test_what_the_pod_refuses_is_said_and_nothing_is_left(cluster: FakeCluster) -> None:
     cluster.answers = lambda _pod: {"error": "'hx' is not in the snapshot; did you mean hw?"}
     before = names(cluster)
-    with pytest.raises(RestoreError, match="^'hx' is not in the snapshot; did you mean hw"):
+    with pytest.raises(RestoreError, match="'hx' is not in the snapshot; did you"):
         run(cluster, path="hx")
     assert names(cluster) == before
     assert cluster.home_of("claim-ann") == "present"
