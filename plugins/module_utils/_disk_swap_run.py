@@ -15,11 +15,11 @@ from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _disk_swap
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, manifest, snapshot_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import Record
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError, SideDisks
+from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_take import Order, take_all
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import disk_of
 
 Json = dict[str, Any]
@@ -122,29 +122,12 @@ class Swap:
         """Take a snapshot of the present disk, wait until it is ready, and return its name."""
         if not self.snapshot_class:
             return ""
-        disk = disk_of(claim)
-        item = manifest(disk, self.snapshot_class, self.now(), REASON, REASON)
-        name = str(item["metadata"]["name"])
-        try:
-            self.sides.api.create(item)
-        except ClusterError as error:
-            if error.status != 409:
-                raise
-        last = ""
-
-        def ready() -> bool | None:
-            nonlocal last
-            found = self.sides.api.get("VolumeSnapshot", name, disk.namespace, API)
-            if found is None:
-                raise RestoreError(f"The snapshot {name} of the present disk was removed meanwhile; run again.")
-            last = snapshot_of(found).error
-            return True if snapshot_of(found).ready and not last else None
-
-        try:
-            self.sides.until(f"The snapshot {name} of the present disk", ready)
-        except RestoreError as error:
-            raise RestoreError(f"{error} {last}".rstrip()) from error
-        return name
+        disk, sides = disk_of(claim), self.sides
+        order = Order(sides.namespace, self.snapshot_class, REASON, REASON, self.now(), 1, sides.seconds)
+        taken = take_all(sides.api, [disk], order, sides.clock)[disk.name]
+        if taken.message:
+            raise RestoreError(f"{taken.message} The disk was not touched; run again, or see snapshot_present.")
+        return taken.name
 
     def _take_place(self, volume: str) -> None:
         """Make the student's claim anew, bound to the volume, and wait until it is."""

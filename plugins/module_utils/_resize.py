@@ -16,6 +16,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
 from ansible_collections.campus.jupyterhub.plugins.module_utils._rollout import condition, is_true
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
+    CHOICE,
     DISKS,
     Disk,
     SelectionError,
@@ -32,14 +33,10 @@ SHOWN: Final = 5
 UNCHANGED, ASKED, GROWN, AT_START, FAILED = "unchanged", "asked", "grown", "at_next_start", "failed"
 
 ARGUMENTS: dict[str, Any] = {
-    "namespace": {"type": "str", "default": "jupyterhub"},
-    "students": {"type": "list", "elements": "str", "default": []},
-    "courses": {"type": "list", "elements": "str", "default": []},
-    "query": {"type": "str", "default": ""},
+    **CHOICE,
     "size": {"type": "str", "required": True},
     "wait": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 300},
-    "cluster_uid": {"type": "str", "default": ""},
 }
 
 

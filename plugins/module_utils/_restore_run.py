@@ -40,7 +40,12 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk impor
     side_claim,
     users_of,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import Api, RestoreError, SideDisks
+from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import (
+    Api,
+    RestoreError,
+    SideDisks,
+    template_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, SelectionError, disk_of
 
 Json = dict[str, Any]
@@ -50,7 +55,7 @@ MANIFEST: Final = "campus.jupyterhub/manifest"
 SHOWN: Final = 10
 
 ARGUMENTS: dict[str, Any] = {
-    "namespace": {"type": "str", "default": "jupyterhub"},
+    "namespace": {"type": "str", "required": True},
     "student": {"type": "str", "required": True},
     "disk": {"type": "str", "default": ""},
     "snapshot": {"type": "str", "default": ""},
@@ -61,7 +66,7 @@ ARGUMENTS: dict[str, Any] = {
     "into": {"type": "str", "default": ""},
     "keep_side_disk": {"type": "bool", "default": False},
     "timezone": {"type": "str", "default": "UTC"},
-    "image": {"type": "str", "required": True},
+    "image": {"type": "str", "default": ""},
     "scratch_class": {"type": "str", "default": "jupyterhub-scratch"},
     "storage_class": {"type": "str", "default": "jupyterhub"},
     "snapshot_class": {"type": "str", "default": "jupyterhub"},
@@ -92,6 +97,7 @@ class Restore:
         request = request_of(options, now())
         claims = api.list(CLAIM, "v1", namespace, DISKS)
         found = api.list("VolumeSnapshot", API, namespace, OURS)
+        self._template = template_of(api, namespace, options["image"])
         self.plan: Plan = plan(request, [disk_of(each) for each in claims], [snapshot_of(each) for each in found])
         self._claim = next((each for each in claims if each["metadata"]["name"] == self.plan.disk), None)
         self._item = next(each for each in found if each["metadata"]["name"] == self.plan.snapshot.name)
@@ -232,7 +238,7 @@ class Restore:
         item = pod(
             wanted.run,
             self.sides.namespace,
-            image=self.options["image"],
+            template=self._template,
             arguments=arguments,
             side=wanted.side_disk,
             seconds=self.options["timeout"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import MANAGER, Snapshot
@@ -29,6 +30,20 @@ USERS: Final = 100
 DEDICATED: Final = ("hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated")
 
 NO_ROOM: Final = re.compile(r"resource_?exhausted|enough free storage|no space|out of space", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Template:
+    """What the pods of restores have in common."""
+
+    image: str
+    pull_secrets: tuple[Json, ...] = ()
+
+
+def template_of_job(job: Json) -> Template:
+    """Return the template out of the CronJob that takes the snapshots: the same image, got in the same way."""
+    spec = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return Template(spec["containers"][0]["image"], tuple(spec.get("imagePullSecrets") or ()))
 
 
 def side_claim(
@@ -68,7 +83,7 @@ def pod(
     name: str,
     namespace: str,
     *,
-    image: str,
+    template: Template,
     arguments: Sequence[str],
     side: str,
     seconds: int,
@@ -80,7 +95,7 @@ def pod(
     Args:
         name: of the pod.
         namespace: of the pod and the claims.
-        image: holds the package.
+        template: image that holds the package, and how to get it.
         arguments: the program's name in the package and its arguments.
         side: claim of the side disk, mounted read-only.
         seconds: after which it is ended.
@@ -98,6 +113,7 @@ def pod(
             "terminationGracePeriodSeconds": 5,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
+            "imagePullSecrets": [*template.pull_secrets],
             **({"affinity": {"nodeAffinity": affinity}} if affinity else {}),
             "tolerations": [
                 {"key": key, "operator": "Equal", "value": "user", "effect": "NoSchedule"} for key in DEDICATED
@@ -113,7 +129,7 @@ def pod(
             "containers": [
                 {
                     "name": CONTAINER,
-                    "image": image,
+                    "image": template.image,
                     # Kubernetes would put variables in the place of $(NAME).
                     "command": ["python3", "-m", *(word.replace("$", "$$") for word in arguments)],
                     "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},

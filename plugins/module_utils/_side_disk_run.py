@@ -18,13 +18,19 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk impor
     CONTAINER,
     LABELS,
     SNAPSHOT,
+    Template,
     is_side_disk_of,
     no_room,
+    template_of_job,
 )
+from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
+JOB = "snapshots"
+"""The CronJob of the role snapshots."""
+CLOCK = Clock(time.monotonic, time.sleep)
 STEP_SECONDS = 1.0
 NO_ROOM_SECONDS = 45
 """How long storage may say that it has no room: with more than one node it also says so of the wrong ones."""
@@ -71,15 +77,13 @@ class SideDisks:
         api: Api,
         namespace: str,
         seconds: int,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = CLOCK,
     ) -> None:
         """``seconds`` is how long any one thing may take."""
         self.api = api
         self.namespace = namespace
         self.seconds = seconds
-        self._clock = clock
-        self._sleep = sleep
+        self.clock = clock
 
     def until(self, what: str, look: Callable[[], T | None]) -> T:
         """Return what ``look`` finds, looking every second; an API server that is busy is asked again.
@@ -88,9 +92,9 @@ class SideDisks:
             ClusterError: for a reason that does not pass.
             RestoreError: it found nothing in time.
         """
-        end = self._clock() + self.seconds
+        end = self.clock.now() + self.seconds
         while True:
-            late = self._clock() >= end
+            late = self.clock.now() >= end
             try:
                 found = look()
             except ClusterError as error:
@@ -101,7 +105,7 @@ class SideDisks:
                 return found
             if late:
                 raise RestoreError(f"{what} took longer than {self.seconds} s; run again, or with a higher timeout.")
-            self._sleep(STEP_SECONDS)
+            self.clock.sleep(STEP_SECONDS)
 
     def make(self, claim: Json) -> bool:
         """Create a side disk, or take the one that the same restore made before; says whether it was created.
@@ -175,8 +179,8 @@ class SideDisks:
         if not message:
             refused_since.clear()
             return
-        refused_since.append(self._clock())
-        if self._clock() - refused_since[0] >= NO_ROOM_SECONDS:
+        refused_since.append(self.clock.now())
+        if self.clock.now() - refused_since[0] >= NO_ROOM_SECONDS:
             raise RestoreError(f"There is no room for the restore: {message}.")
 
     def _warnings(self, names: list[str]) -> list[str]:
@@ -212,3 +216,20 @@ class SideDisks:
             return True if left is None or left["metadata"]["uid"] != uid else None
 
         self.until(f"Removing the {kind} {name}", gone)
+
+
+def template_of(api: Api, namespace: str, image: str) -> Template:
+    """Return the template of pods with this image, or where none is named with that of the snapshots' CronJob.
+
+    Raises:
+        RestoreError: there is no such CronJob.
+    """
+    job = api.get("CronJob", JOB, namespace, "batch/v1")
+    if image:
+        return Template(image, template_of_job(job).pull_secrets if job else ())
+    if job is None:
+        raise RestoreError(
+            f"The CronJob {JOB} in {namespace}, whose image restores, is not there; run the role snapshots, or name "
+            "one by image."
+        )
+    return template_of_job(job)

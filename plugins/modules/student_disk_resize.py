@@ -16,6 +16,7 @@ description:
   - Many drivers grow the file system only when the student's server starts next, and the result says so.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - campus.jupyterhub.student_disks
 attributes:
   check_mode:
     description: Returns what would be done, and refuses what cannot be.
@@ -24,24 +25,6 @@ attributes:
     description: Shows the size of each disk in bytes, before and after.
     support: full
 options:
-  namespace:
-    description: Namespace of the hub.
-    type: str
-    default: jupyterhub
-  students:
-    description: Whose disks, as they log in. Without students and courses all disks are meant.
-    type: list
-    elements: str
-    default: []
-  courses:
-    description: The disks with these values of the label C(campus.jupyterhub/course).
-    type: list
-    elements: str
-    default: []
-  query:
-    description: JMESPath expression over a disk that says which of them, such as V(storage_class == 'fast').
-    type: str
-    default: ""
   size:
     description: The size that each is to have, such as V(20Gi).
     type: str
@@ -54,21 +37,13 @@ options:
     description: Seconds to wait for all of them together.
     type: int
     default: 300
-  cluster_uid:
-    description: Uid of the namespace kube-system. Another cluster is refused.
-    type: str
-    default: ""
-requirements:
-  - python >= 3.11
-  - kubernetes >= 24.2.0
-  - PyYAML >= 3.11
-  - jmespath, where O(query) is used
 """
 
 EXAMPLES = r"""
 ---
 - name: Give a course more room
   campus.jupyterhub.student_disk_resize:
+    namespace: jupyterhub
     courses: [data8]
     size: 20Gi
 """

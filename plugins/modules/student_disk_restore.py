@@ -29,9 +29,9 @@ attributes:
     support: full
 options:
   namespace:
-    description: Namespace of the hub.
+    description: Namespace of the hub, where the disks are.
     type: str
-    default: jupyterhub
+    required: true
   student:
     description: The student, as they log in.
     type: str
@@ -77,9 +77,11 @@ options:
     type: str
     default: UTC
   image:
-    description: Image with the Python package C(campus_jobs), such as the collection's own called jobs.
+    description:
+      - Image with the Python package C(campus_jobs), which reads and copies.
+      - Without it the one of the snapshots' own CronJob is taken.
     type: str
-    required: true
+    default: ""
   scratch_class:
     description: StorageClass of side disks. Its disks go with their claims.
     type: str
@@ -117,17 +119,17 @@ EXAMPLES = r"""
 ---
 - name: Bring back a notebook as it was on Wednesday morning
   campus.jupyterhub.student_disk_restore:
+    namespace: jupyterhub
     student: ann
     path: hw/lab3.ipynb
     time: 2026-11-25T09:00:00+01:00
-    image: registry.example.edu/campus/jobs:0.2.0
 
 - name: Put a whole disk back
   campus.jupyterhub.student_disk_restore:
+    namespace: jupyterhub
     student: ann
     snapshot: claim-ann-20261125-080000
     whole_disk: true
-    image: registry.example.edu/campus/jobs:0.2.0
 """
 
 RETURN = r"""

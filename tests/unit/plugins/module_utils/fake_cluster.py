@@ -77,6 +77,15 @@ class FakeCluster:
             {"apiVersion": API, "kind": "VolumeSnapshotClass", "metadata": {"name": "jupyterhub"}, "driver": DRIVER}
         )
 
+        job = {"containers": [{"image": "jobs:1"}], "imagePullSecrets": [{"name": "registry"}]}
+        self.put(
+            {
+                "kind": "CronJob",
+                "metadata": {"name": "snapshots", "namespace": NAMESPACE},
+                "spec": {"jobTemplate": {"spec": {"template": {"spec": job}}}},
+            }
+        )
+
     # What tests put there
 
     def put(self, item: Json) -> Json:

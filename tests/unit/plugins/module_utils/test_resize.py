@@ -9,7 +9,11 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils import _resize
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._resize import ARGUMENTS, resize, state_of, wait
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, SelectionError
-from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import CLAIM, FakeCluster
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
+    CLAIM,
+    NAMESPACE,
+    FakeCluster,
+)
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import claim, disk
 
 GIB = 1024**3
@@ -27,7 +31,7 @@ def cluster() -> FakeCluster:
 
 def run(cluster: FakeCluster, check_mode: bool = False, **options: Any) -> Json:
     defaults = {name: each.get("default") for name, each in ARGUMENTS.items()}
-    return resize(cluster, {**defaults, "wait": False, **options}, check_mode)
+    return resize(cluster, {**defaults, "namespace": NAMESPACE, "wait": False, **options}, check_mode)
 
 
 def requests(cluster: FakeCluster) -> dict[str, str]:

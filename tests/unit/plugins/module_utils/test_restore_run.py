@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap impor
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_run import ARGUMENTS, MANIFEST, Restore
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import HOME_MOUNT, LABELS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError, SideDisks
+from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT, SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
     CLAIM,
@@ -41,12 +42,12 @@ def cluster() -> FakeCluster:
 def options_of(**options: Any) -> Json:
     """All options of the module."""
     defaults = {name: each.get("default") for name, each in ARGUMENTS.items()}
-    return {**defaults, "student": "ann", "image": "jobs:1", "timeout": SECONDS, **options}
+    return {**defaults, "namespace": NAMESPACE, "student": "ann", "timeout": SECONDS, **options}
 
 
 def planned(cluster: FakeCluster, **options: Any) -> Restore:
-    sides = SideDisks(cluster, NAMESPACE, SECONDS, cluster.clock, cluster.sleep)
-    return Restore(sides, options_of(**options), lambda: NOW)
+    sides = SideDisks(cluster, NAMESPACE, SECONDS, Clock(cluster.clock, cluster.sleep))
+    return Restore(sides, options_of(**options), lambda: NOW + timedelta(seconds=cluster.seconds + cluster.changes))
 
 
 def run(cluster: FakeCluster, **options: Any) -> Json:
@@ -68,6 +69,7 @@ def test_a_path_is_copied_by_a_pod_that_leaves_nothing_behind(cluster: FakeClust
     assert names(cluster) == before
     (pod,) = cluster.pods_run
     (container,) = pod["spec"]["containers"]
+    assert (container["image"], pod["spec"]["imagePullSecrets"]) == ("jobs:1", [{"name": "registry"}])
     words = container["command"]
     assert words[:3] == ["python3", "-m", "campus_jobs.copy_back"]
     assert "--path=hw $$(HOME)" in words
@@ -196,8 +198,8 @@ def test_a_whole_disk_comes_back_and_the_present_one_stays(cluster: FakeCluster)
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
     assert answer["kept_volume"] == "pv-claim-ann"
     assert answer["volume"] == after["spec"]["volumeName"]
-    assert answer["present_snapshot"] == "claim-ann-20261126-100000"
-    assert cluster.data["claim-ann-20261126-100000"] == "present"
+    assert answer["present_snapshot"].startswith("claim-ann-20261126-1000")
+    assert cluster.data[answer["present_snapshot"]] == "present"
     kept = cluster.found(VOLUME, "pv-claim-ann")
     assert (cluster.data["pv-claim-ann"], kept["status"]["phase"]) == ("present", "Released")
     assert kept["metadata"]["annotations"][STUDENT] == "ann"
@@ -337,6 +339,16 @@ def test_classes_that_do_not_fit(cluster: FakeCluster) -> None:
         "jupyterhub-scratch is of kubernetes.io/no-provisioner and cannot make a disk from a snapshot of local.csi"
         in refusal(cluster, path="hw")
     )
+
+
+def test_the_image(cluster: FakeCluster) -> None:
+    run(cluster, image="mine:2")
+    del cluster.objects["CronJob", NAMESPACE, "snapshots"]
+    assert "The CronJob snapshots in jupyterhub, whose image restores, is not there" in refusal(cluster, path="hw")
+    run(cluster, image="mine:2")
+    images = [pod["spec"]["containers"][0]["image"] for pod in cluster.pods_run]
+    assert images == ["mine:2", "mine:2"]
+    assert cluster.pods_run[1]["spec"]["imagePullSecrets"] == []
 
 
 def test_a_snapshot_without_content(cluster: FakeCluster) -> None:
