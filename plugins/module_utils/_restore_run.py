@@ -7,10 +7,9 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _disk_swap
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS, snapshot_of
@@ -22,6 +21,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap_run i
     now_in_utc,
     require_unused,
 )
+from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import differences, manifest_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import (
     PATH,
     SIDE,
@@ -49,10 +49,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run i
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, SelectionError, disk_of
 
 Json = dict[str, Any]
-
-MANIFEST: Final = "campus.jupyterhub/manifest"
-"""Annotation of a snapshot with the hashes of its content, made right after it was taken."""
-SHOWN: Final = 10
 
 ARGUMENTS: dict[str, Any] = {
     "namespace": {"type": "str", "required": True},
@@ -266,24 +262,6 @@ class Restore:
     def _swap(self, record: Record) -> Swap:
         chosen = self.options["snapshot_class"] if self.options["snapshot_present"] else ""
         return Swap(self.sides, record, chosen, self._now)
-
-
-def manifest_of(item: Json) -> Json:
-    """Return the hashes that were recorded when a snapshot was taken, empty when none were."""
-    text = (item["metadata"].get("annotations") or {}).get(MANIFEST)
-    return dict(json.loads(text)) if text else {}
-
-
-def differences(recorded: Json, found: Json) -> list[str]:
-    """Return what differs between two reports: names at the top of the home, or the counts; empty when nothing does."""
-    if recorded["root"] == found["root"]:
-        return []
-    before, now = recorded.get("parts") or {}, found.get("parts") or {}
-    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    if not before or not names:
-        names = [f"{key}: {recorded.get(key)}, now {found.get(key)}" for key in ("files", "folders", "links", "bytes")]
-    more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
-    return [*names[:SHOWN], *more]
 
 
 def restore(api: Api, options: Mapping[str, Any], check_mode: bool) -> Json:

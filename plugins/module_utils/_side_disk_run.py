@@ -32,6 +32,7 @@ JOB = "snapshots"
 """The CronJob of the role snapshots."""
 CLOCK = Clock(time.monotonic, time.sleep)
 STEP_SECONDS = 1.0
+LOG_LINES = 50
 NO_ROOM_SECONDS = 45
 """How long storage may say that it has no room: with more than one node it also says so of the wrong ones."""
 
@@ -196,11 +197,12 @@ class SideDisks:
 
     def _answer_of(self, pod: str) -> Json:
         """Return the JSON of the last line that a pod wrote, empty when that is none."""
-        text = self.api.logs(pod, self.namespace, CONTAINER, 1).strip()
+        # A long line is kept in several pieces, each of which counts as one.
+        text = self.api.logs(pod, self.namespace, CONTAINER, LOG_LINES).strip()
         try:
             answer = json.loads(text.splitlines()[-1]) if text else {}
         except ValueError:
-            return {"error": f"The pod {pod} ended with: {text}"}
+            return {"error": f"The pod {pod} ended with: {text.splitlines()[-1]}"}
         return answer if isinstance(answer, dict) else {}
 
     def remove(self, kind: str, name: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _restore_run
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import PENDING, RECORD, REPLACED, RESTORED
-from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_run import ARGUMENTS, MANIFEST, Restore
+from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import MANIFEST
+from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_run import ARGUMENTS, Restore
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import HOME_MOUNT, LABELS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError, SideDisks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
