@@ -231,6 +231,8 @@ class FakeCluster:
                 self._bind_reserved(item)
             elif kind == CLAIM and item["status"]["phase"] == "Pending":
                 self._bind(item, self.found(VOLUME, item["spec"]["volumeName"]))
+            elif kind == VOLUME and item["status"]["phase"] == "Released":
+                self._reclaim(item)
             elif kind == SNAPSHOT and not item["status"].get("readyToUse"):
                 self._snapshot(item)
             elif kind == POD and item["status"]["phase"] == "Pending":
@@ -241,15 +243,26 @@ class FakeCluster:
         if kind == CLAIM:
             if any(meta["name"] in claims_of(pod) for (each, _n, _o), pod in self.objects.items() if each == POD):
                 return
-            name = item["spec"].get("volumeName")
-            held = self.objects.get((VOLUME, "", name or ""))
-            if held and held["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
-                del self.objects[VOLUME, "", name], self.data[name]
-            elif held:
+            held = self.objects.get((VOLUME, "", item["spec"].get("volumeName") or ""))
+            if held:
                 held["status"]["phase"] = "Released"
-        if kind == VOLUME and item["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
-            self.data.pop(meta["name"], None)
+                self._reclaim(held)
+        if kind == SNAPSHOT:
+            self._forget(item)
         del self.objects[kind, meta.get("namespace") or "", meta["name"]]
+
+    def _reclaim(self, held: Json) -> None:
+        """Give a volume's storage back, if it is not to be retained."""
+        name = held["metadata"]["name"]
+        if held["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
+            self.objects.pop((VOLUME, "", name), None)
+            self.data.pop(name, None)
+
+    def _forget(self, item: Json) -> None:
+        """Give back what a snapshot keeps, if it is not to be retained."""
+        key = "VolumeSnapshotContent", "", item["status"]["boundVolumeSnapshotContentName"]
+        if self.objects[key]["spec"]["deletionPolicy"] == "Delete":
+            del self.objects[key], self.data[item["metadata"]["name"]]
 
     def _bind_reserved(self, item: Json) -> None:
         for (kind, _namespace, _name), held in list(self.objects.items()):
