@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot
+from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import ALIKE
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, STUDENT
 
 Json = dict[str, Any]
@@ -56,7 +57,7 @@ def claim_anew(claim: Json) -> Json:
     """Return a claim as it can be made again, with the same name, labels, annotations and wishes."""
     meta, spec = claim["metadata"], claim["spec"]
     annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if not key.startswith(BINDING)}
-    kept = {key: spec[key] for key in ("accessModes", "resources", "storageClassName", "volumeMode") if key in spec}
+    kept = {key: spec[key] for key in (*ALIKE, "resources", "storageClassName") if key in spec}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",

@@ -184,7 +184,7 @@ class Restore:
             volume, record = self._begun
             return self._swap(record).finish(str(volume["metadata"]["name"]))
         name = self.plan.side_disk
-        claim = side_claim(name, self.plan.snapshot, self.plan.size, self._class, self._access_modes())
+        claim = side_claim(name, self.plan.snapshot, self.plan.size, self._class, self._like())
         created = self.sides.make(claim)
         try:
             answer = self._ask()
@@ -217,10 +217,9 @@ class Restore:
                 api.patch(VOLUME, name, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
         self.sides.remove(CLAIM, self.plan.side_disk)
 
-    def _access_modes(self) -> list[str]:
-        """Return what the disk made from the snapshot has to allow: what the student's does, if it takes its place."""
-        modes = ((self._claim or {}).get("spec") or {}).get("accessModes")
-        return list(modes) if modes and self.plan.mode == WHOLE else ["ReadWriteOnce"]
+    def _like(self) -> Json | None:
+        """Return what the disk made from the snapshot has to agree with: the student's, if it takes its place."""
+        return self._claim["spec"] if self._claim and self.plan.mode == WHOLE else None
 
     def _ask(self) -> Json:
         """Run the pod that brings the path back, or else reads the side disk."""

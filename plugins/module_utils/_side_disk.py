@@ -8,7 +8,7 @@ Private to the collection: it may change in any release.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ COMPONENT: Final = "restore"
 LABELS: Final = {"app": "jupyterhub", "component": COMPONENT, "app.kubernetes.io/managed-by": MANAGER}
 SNAPSHOT: Final = "campus.jupyterhub/snapshot"
 CONTAINER: Final = "restore"
+ALIKE: Final = ("accessModes", "volumeMode", "volumeAttributesClassName")
 SIDE_MOUNT: Final = "/snapshot"
 HOME_MOUNT: Final = "/home-disk"
 USERS: Final = 100
@@ -47,9 +48,18 @@ def template_of_job(job: Json) -> Template:
 
 
 def side_claim(
-    name: str, snapshot: Snapshot, size: int, storage_class: str, access_modes: Sequence[str] = ("ReadWriteOnce",)
+    name: str, snapshot: Snapshot, size: int, storage_class: str, like: Mapping[str, Any] | None = None
 ) -> Json:
-    """Return the claim of a disk of ``size`` bytes that is made from a snapshot, in the snapshot's namespace."""
+    """Return the claim of a disk that is made from a snapshot, in the snapshot's namespace.
+
+    Args:
+        name: of the claim.
+        snapshot: what it is made from.
+        size: bytes.
+        storage_class: its StorageClass.
+        like: spec of a claim whose place its volume is to take; Kubernetes binds only what agrees in all of this.
+    """
+    same = {key: like[key] for key in ALIKE if key in like} if like else {}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -60,7 +70,8 @@ def side_claim(
             "annotations": {STUDENT: snapshot.student, SNAPSHOT: snapshot.name},
         },
         "spec": {
-            "accessModes": [*access_modes],
+            "accessModes": ["ReadWriteOnce"],
+            **same,
             "storageClassName": storage_class,
             "resources": {"requests": {"storage": str(size)}},
             "dataSource": {

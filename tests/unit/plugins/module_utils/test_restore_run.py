@@ -213,6 +213,18 @@ def test_a_whole_disk_comes_back_and_the_present_one_stays(cluster: FakeCluster)
     assert cluster.names(POD) == []
 
 
+def test_the_new_volume_agrees_with_the_claim_in_all_that_binding_asks_for(cluster: FakeCluster) -> None:
+    wishes = {"accessModes": ["ReadWriteMany"], "volumeMode": "Filesystem", "volumeAttributesClassName": "fast"}
+    cluster.found(CLAIM, "claim-ann")["spec"] |= wishes
+    made = []
+    create = cluster.create
+    cluster.create = lambda item: made.append(item) or create(item)  # type: ignore[method-assign, func-returns-value]
+    run(cluster, **WHOLE)
+    claims = [item["spec"] for item in made if item["kind"] == CLAIM]
+    assert len(claims) == 2
+    assert [spec | wishes for spec in claims] == claims
+
+
 @pytest.mark.parametrize("policy", ["Delete", "Retain"])
 def test_the_present_volume_stays_whatever_its_class_says(cluster: FakeCluster, policy: str) -> None:
     cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] = policy
