@@ -192,6 +192,7 @@ class Restore:
             if self.plan.mode != PATH and recorded:
                 answer["differs"] = differences(recorded, answer)
                 answer["matches"] = not answer["differs"]
+            answer.pop("parts", None)
             if self.plan.mode == WHOLE:
                 self._require_equal(answer)
                 swap = self._swap(self._record())

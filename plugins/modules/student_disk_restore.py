@@ -195,7 +195,7 @@ hash:
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 root:
   description: Hash of all that is on the disk made from the snapshot.
-  returned: a side disk was made, or a whole disk put back
+  returned: a side disk was made, or a whole disk put back, unless it was begun by an earlier run
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 files:
@@ -218,6 +218,11 @@ bytes:
   returned: something was restored, unless it was begun by an earlier run
   type: int
   sample: 72031
+unreadable:
+  description: Files and folders on it that the student's user may not read, or that are too deep; they are not hashed.
+  returned: a side disk was made, or a whole disk put back, unless it was begun by an earlier run
+  type: int
+  sample: 0
 matches:
   description: Whether the disk made from the snapshot is what was recorded when the snapshot was taken.
   returned: hashes were recorded, and a side disk was made or a whole disk put back

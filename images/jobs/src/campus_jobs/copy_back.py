@@ -55,7 +55,10 @@ def measure(folder: int, name: bytes, needs: Needs, seen: set[tuple[int, int]], 
     needs.entries += 1
     needs.size += max(status.st_blocks * 512, BLOCK)
     if kind_of(status.st_mode) == "folder":
-        here = os.open(name, FOLDER, dir_fd=folder)
+        try:
+            here = os.open(name, FOLDER, dir_fd=folder)
+        except PermissionError:
+            return
         try:
             for each in names_in(here, top=False):
                 measure(here, each, needs, seen, depth + 1)
@@ -130,10 +133,13 @@ def copy_back(snapshot: str, home: str, path: str, into: str, run: str) -> dict[
 
         top, own = keep(os.open(snapshot, FOLDER)), keep(os.open(home, FOLDER))
         source = keep(below(top, names[:-1], SNAPSHOT))
-        expected, totals = _read(source, names)
         needs = Needs()
-        measure(source, names[-1], needs, set())
+        try:
+            measure(source, names[-1], needs, set())
+        except FileNotFoundError as error:
+            raise RefusedError(missing(source, names, SNAPSHOT)) from error
         require_room(own, needs)
+        expected, totals = _read(source, names)
         target = keep(below(own, [*folders, *names[:-1]], HOME, make=True))
         hidden = b".restoring-" + os.fsencode(run)
         remove(target, hidden)
@@ -157,12 +163,9 @@ def copy_back(snapshot: str, home: str, path: str, into: str, run: str) -> dict[
 
 
 def _read(source: int, names: list[bytes]) -> tuple[str, Totals]:
-    """Return hash and totals of what is to be copied; raises RefusedError when it is not there or not readable."""
+    """Return hash and totals of what is to be copied; raises RefusedError when it is not readable."""
     totals = Totals()
-    try:
-        expected = digest(source, names[-1], totals, tuple(names[:-1]))
-    except FileNotFoundError as error:
-        raise RefusedError(missing(source, names, SNAPSHOT)) from error
+    expected = digest(source, names[-1], totals)
     if totals.unreadable:
         count, first = len(totals.unreadable), totals.unreadable[0]
         raise RefusedError(f"The student may not read {count} of the files, such as '{first}'; restore to a side disk.")

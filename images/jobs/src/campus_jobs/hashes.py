@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from campus_jobs.trees import DEEPEST, FOLDER, READ, RefusedError, shown
+from campus_jobs.trees import DEEPEST, FOLDER, READ, shown
 
 LOST_AND_FOUND: Final = b"lost+found"
 MOST_PARTS: Final = 100
@@ -36,7 +36,7 @@ class Totals:
     size: int = 0
     """Bytes of the files, holes included."""
     unreadable: list[str] = field(default_factory=list)
-    """Paths of files and folders that this user may not read."""
+    """Paths of files and folders that this user may not read, or that are too deep in each other."""
 
 
 def kind_of(mode: int) -> str:
@@ -62,6 +62,8 @@ def digest(folder: int, name: bytes, totals: Totals, above: tuple[bytes, ...] = 
             return file_digest(folder, name)
         if kind == "folder":
             totals.folders += 1
+            if len(above) >= DEEPEST:
+                raise PermissionError
             opened = os.open(name, FOLDER, dir_fd=folder)
             try:
                 return folder_digest(entries(opened, totals, (*above, name)))
@@ -85,13 +87,7 @@ def file_digest(folder: int, name: bytes) -> str:
 def entries(
     folder: int, totals: Totals, above: tuple[bytes, ...] = (), top: bool = False
 ) -> Iterator[tuple[str, bytes, str]]:
-    """Yield kind, name and hash of each entry of an open folder.
-
-    Raises:
-        RefusedError: folders are too deep in each other.
-    """
-    if len(above) > DEEPEST:
-        raise RefusedError(f"Folders are more than {DEEPEST} deep below '{shown(above[0])}'; move it further up.")
+    """Yield kind, name and hash of each entry of an open folder."""
     for name in names_in(folder, top):
         kind = kind_of(os.lstat(name, dir_fd=folder).st_mode)
         if kind:
@@ -136,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
             answer = report(top)
         finally:
             os.close(top)
-    except (RefusedError, OSError) as error:
+    except OSError as error:
         print(json.dumps({"error": str(error)}))
         return 1
     print(json.dumps(answer))

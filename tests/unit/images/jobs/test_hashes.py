@@ -106,7 +106,8 @@ def test_too_deep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for _level in range(DEEPEST + 2):
         deep = deep / "d"
     deep.mkdir(parents=True)
-    assert report(tmp_path, capsys, 1)["error"].startswith(f"Folders are more than {DEEPEST} deep below 'deep'")
+    found = report(tmp_path, capsys)
+    assert (found["folders"], found["unreadable"]) == (DEEPEST + 1, 1)
 
 
 def test_no_such_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
