@@ -72,7 +72,7 @@ def require_room(home: int, needs: Needs) -> None:
     free = space.f_bavail * space.f_frsize
     if needs.size + SPARE > free:
         raise RefusedError(
-            f"There is no room for the restore: it takes {needs.size} bytes and {free} are free; "
+            f"There is no room for the restore: it takes {needs.size} bytes and {SPARE} to spare, and {free} are free; "
             "make room, or resize the disk."
         )
     # A file system that makes inodes as it goes has none to count.
