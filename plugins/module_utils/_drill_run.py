@@ -113,7 +113,7 @@ def _report(sides: SideDisks, trial: Trial, template: Template, storage_class: s
     name = run_name("drill", trial.snapshot.uid)
     volume = sides.api.get("PersistentVolume", trial.disk.volume) if trial.disk.volume else None
     try:
-        sides.make(side_claim(name, trial.snapshot, max(trial.snapshot.size, 1), storage_class))
+        sides.make(side_claim(name, trial.snapshot, trial.snapshot.size or trial.disk.size, storage_class))
         return sides.ask(
             pod(
                 name,

@@ -198,8 +198,16 @@ def plan(request: Request, disks: Iterable[Disk], snapshots: Iterable[Snapshot])
         run=run,
         # A side disk for its own sake is the result.
         keep_side_disk=request.mode != WHOLE and (request.keep_side_disk or request.mode == SIDE),
-        size=max(snapshot.size, *((present.size, present.wanted) if present and request.mode == WHOLE else (1,))),
+        size=_size(snapshot, present, request.mode == WHOLE),
     )
+
+
+def _size(snapshot: Snapshot, present: Disk | None, takes_its_place: bool) -> int:
+    """Return the bytes that a disk made from a snapshot needs."""
+    if present and takes_its_place:
+        return max(snapshot.size, present.size, present.wanted)
+    # Not every driver says how much a snapshot needs; never more than its disk.
+    return snapshot.size or (present.size if present else 1)
 
 
 def disk_name(request: Request, disks: Sequence[Disk], snapshots: Sequence[Snapshot]) -> str:

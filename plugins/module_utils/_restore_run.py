@@ -132,7 +132,7 @@ class Restore:
                 f"A restore of {self.plan.disk} from the snapshot {self._begun[1].snapshot} was begun and not "
                 "finished; finish it first by naming that snapshot."
             )
-        if self.options["snapshot_present"]:
+        if self.options["snapshot_present"] and self.plan.present:
             name = self.options["snapshot_class"]
             found = self.sides.api.get("VolumeSnapshotClass", name, None, API)
             if found is None or found["driver"] != driver:

@@ -81,6 +81,13 @@ def test_a_whole_disk_gets_no_smaller_than_it_is() -> None:
     assert (found.mode, found.size, found.keep_side_disk) == (WHOLE, 20 * 1024**3, False)
 
 
+def test_a_driver_that_does_not_say_how_much_a_snapshot_needs() -> None:
+    item = snapshot()
+    del item["status"]["restoreSize"]
+    request = request_of({"student": "ann"}, NOW)
+    assert plan(request, [disk("ann", size="3Gi")], [snapshot_of(item)]).size == 3 * 1024**3
+
+
 def test_the_same_restore_has_the_same_name_and_another_has_another() -> None:
     variants: list[dict[str, Any]] = [
         {},
