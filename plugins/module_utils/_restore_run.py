@@ -134,7 +134,7 @@ class Restore:
             )
         if self.options["snapshot_present"] and self.plan.present:
             name = self.options["snapshot_class"]
-            found = self.sides.api.get("VolumeSnapshotClass", name, None, API)
+            found = self.sides.api.get("VolumeSnapshotClass", name, None, API) if name else None
             if found is None or found["driver"] != driver:
                 why = f"is of {found['driver']}" if found else "is not there"
                 raise RestoreError(
