@@ -1,0 +1,95 @@
+# Copyright: campus.jupyterhub contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Restore drills: whose snapshots are tried, and what is known of them. Pure.
+
+Private to the collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk, snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import manifest_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import is_good, written
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk
+
+Json = dict[str, Any]
+
+COMPARE: Final = "compare"
+RECORD: Final = "record"
+PLANNED, EQUAL, DIFFERENT, RECORDED, FAILED = "planned", "equal", "different", "recorded", "failed"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One snapshot that is restored to a side disk, to be compared with its record or to make one."""
+
+    action: str
+    disk: Disk
+    snapshot: Snapshot
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def row(self, state: str = PLANNED, **more: Any) -> Json:
+        """Return what the module reports."""
+        return {
+            "action": self.action,
+            "student": self.disk.student,
+            "disk": self.disk.name,
+            "snapshot": self.snapshot.name,
+            "taken": written(self.snapshot.taken),
+            "state": state,
+            "files": 0,
+            "bytes": 0,
+            "differs": [],
+            "message": "",
+            **more,
+        }
+
+
+def trials(disks: Sequence[Disk], items: Iterable[Json], actions: Sequence[str], sample: int, seed: str) -> list[Trial]:
+    """Return what a drill tries: first the comparisons, then the records.
+
+    Args:
+        disks: the chosen ones.
+        items: all VolumeSnapshots.
+        actions: COMPARE, RECORD or both.
+        sample: how many disks of each action; 0 for all.
+        seed: the same gives the same sample.
+    """
+    listed = list(items)
+    records = {item["metadata"]["name"]: record for item in listed if (record := manifest_of(item))}
+    own = by_disk(snapshot for item in listed if is_good(snapshot := snapshot_of(item)))
+    comparing, recording = [], []
+    for disk in disks:
+        good = own.get(disk.name) or []
+        known = [each for each in good if each.name in records]
+        if known:
+            comparing.append(Trial(COMPARE, disk, known[-1], records[known[-1].name]))
+        if good and good[-1].name not in records:
+            recording.append(Trial(RECORD, disk, good[-1]))
+    wanted = [(COMPARE, comparing), (RECORD, recording)]
+    return [each for action, found in wanted if action in actions for each in _some(found, sample, seed)]
+
+
+def _some(found: list[Trial], sample: int, seed: str) -> list[Trial]:
+    """Return some of the trials, in their order."""
+    if not sample or sample >= len(found):
+        return found
+    kept = set(random.Random(seed).sample(range(len(found)), sample))
+    return [each for index, each in enumerate(found) if index in kept]
+
+
+def sentence(rows: Sequence[Json]) -> str:
+    """Return for people what a drill found; the first of what is wrong by name."""
+    wrong = [row for row in rows if row["state"] in (DIFFERENT, FAILED)]
+    if not wrong:
+        equal, recorded = (sum(row["state"] == state for row in rows) for state in (EQUAL, RECORDED))
+        return f"{equal} snapshots were restored and are what was recorded; {recorded} were recorded anew."
+    first = wrong[0]
+    why = f"differs in {', '.join(first['differs'])}" if first["differs"] else first["message"].rstrip(".")
+    more = f" {len(wrong) - 1} more are in the list of disks." if len(wrong) > 1 else ""
+    return f"{len(wrong)} of {len(rows)} trials failed. {first['snapshot']} of {first['student']}: {why}.{more}"

@@ -1,0 +1,188 @@
+"""Disks are deleted only when all is as it should be and the words are right; then their storage is given back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from ansible_collections.campus.jupyterhub.plugins.module_utils._release_run import ARGUMENTS, release
+from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import SideDisks
+from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, SelectionError
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
+    CLAIM,
+    NAMESPACE,
+    POD,
+    VOLUME,
+    FakeCluster,
+    KilledError,
+)
+
+Json = dict[str, Any]
+NOW = datetime(2026, 11, 25, 20, tzinfo=UTC)
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    """Three students, of whom two are in a course; each disk was snapshotted eleven hours ago."""
+    made = FakeCluster()
+    for student, labels in (("ann", {COURSE: "data8"}), ("bob", {COURSE: "data8"}), ("eve", {})):
+        made.disk(student, **labels)
+        made.snapshot(student=student)
+    return made
+
+
+def run(cluster: FakeCluster, check_mode: bool = False, **options: Any) -> Json:
+    defaults = {name: each.get("default") for name, each in ARGUMENTS.items()}
+    chosen = {**defaults, "students": [], "courses": [], "namespace": NAMESPACE, **options}
+    sides = SideDisks(cluster, NAMESPACE, 100, Clock(cluster.clock, cluster.sleep))
+    return release(cluster, chosen, check_mode, sides, NOW)
+
+
+def refusal(cluster: FakeCluster, **options: Any) -> str:
+    """The sentence of a refusal, which has changed nothing."""
+    changes = cluster.changes
+    with pytest.raises(SelectionError) as raised:
+        run(cluster, **options)
+    assert cluster.changes == changes
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_course_goes_and_its_snapshots_stay(cluster: FakeCluster) -> None:
+    answer = run(cluster, courses=["data8"], confirm="delete 2 disks")
+    assert [(row["student"], row["state"]) for row in answer["disks"]] == [("ann", "released"), ("bob", "released")]
+    assert (answer["changed"], answer["failed_disks"], answer["msg"]) == (True, 0, "")
+    assert cluster.names(CLAIM) == ["claim-eve"]
+    assert cluster.names(VOLUME) == ["pv-claim-eve"]
+    assert len(cluster.names("VolumeSnapshot")) == 3
+    assert cluster.data["claim-ann-20261125-090000"] == "old"
+
+
+def test_snapshots_go_when_that_is_said_too(cluster: FakeCluster) -> None:
+    answer = run(cluster, students=["ann"], snapshots=True, confirm="delete 1 disk and 1 snapshots")
+    assert answer["disks"][0]["snapshots"] == ["claim-ann-20261125-090000"]
+    assert cluster.names("VolumeSnapshot") == ["claim-bob-20261125-090000", "claim-eve-20261125-090000"]
+    assert "snapcontent-claim-ann-20261125-090000" not in cluster.names("VolumeSnapshotContent")
+
+
+@pytest.mark.parametrize(
+    "words", ["", "yes", "delete 1 disk", "delete 3 disks", "Delete 2 disks", "delete 2 disks and 2 snapshots"]
+)
+def test_other_words_delete_nothing(cluster: FakeCluster, words: str) -> None:
+    said = refusal(cluster, courses=["data8"], confirm=words)
+    assert said == (
+        "Nothing was deleted: this deletes for good what ann, bob had. If that is meant, confirm it with the words "
+        "'delete 2 disks'."
+    )
+
+
+def test_the_words_for_disks_are_not_those_for_snapshots_too(cluster: FakeCluster) -> None:
+    said = refusal(cluster, courses=["data8"], snapshots=True, confirm="delete 2 disks")
+    assert said.endswith("'delete 2 disks and 2 snapshots'.")
+
+
+def test_somebody_has_to_be_named(cluster: FakeCluster) -> None:
+    assert refusal(cluster, confirm="delete 3 disks").startswith("Whose disks are to be deleted is not said")
+    assert "did you mean ann" in refusal(cluster, students=["anne"], confirm="delete 1 disk")
+
+
+def test_one_in_use_keeps_all(cluster: FakeCluster) -> None:
+    cluster.server("claim-bob")
+    said = refusal(cluster, courses=["data8"], confirm="delete 2 disks")
+    assert said == "The disk of bob is in use; stop the server first. Nothing was deleted."
+
+
+@pytest.mark.parametrize("hours", [10.9, 0])
+def test_one_without_a_young_snapshot_keeps_all(cluster: FakeCluster, hours: float) -> None:
+    said = refusal(cluster, courses=["data8"], hours=hours, confirm="delete 2 disks")
+    assert said.startswith("The disk of ann, bob has no good snapshot since 2026-11-25T")
+    assert run(cluster, check_mode=True, courses=["data8"], hours=11.1)["changed"]
+
+
+@pytest.mark.parametrize("trouble", ["failed", "not ready", "of another disk"])
+def test_a_snapshot_that_keeps_nothing_of_it_does_not_count(cluster: FakeCluster, trouble: str) -> None:
+    item = cluster.found("VolumeSnapshot", "claim-ann-20261125-090000")
+    if trouble == "failed":
+        item["status"]["error"] = {"message": "broken"}
+    elif trouble == "not ready":
+        item["status"]["readyToUse"] = False
+        cluster.found(CLAIM, "claim-ann")["metadata"]["uid"] = "another"
+    else:
+        cluster.found(CLAIM, "claim-ann")["metadata"]["uid"] = "another"
+    assert "The disk of ann has no good snapshot" in refusal(cluster, students=["ann"], confirm="delete 1 disk")
+
+
+def test_check_mode_says_the_words(cluster: FakeCluster) -> None:
+    answer = run(cluster, check_mode=True, students=["eve"])
+    assert (answer["confirmation"], answer["disks"][0]["state"]) == ("delete 1 disk", "planned")
+    assert answer["disks"][0]["last_snapshot"] == "2026-11-25T09:00:00Z"
+    assert answer["diff"]["before"] == f"eve pv-claim-eve {10 * 1024**3}\n"
+    assert cluster.changes == 0
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("change", range(4))
+def test_killed_anywhere_the_same_call_goes_on(cluster: FakeCluster, change: int, after: bool) -> None:
+    cluster.kill_at, cluster.kill_after = change, after
+    with pytest.raises(KilledError):
+        run(cluster, courses=["data8"], confirm="delete 2 disks")
+    cluster.revive()
+    cluster.control()
+    left = [name for name in ("ann", "bob") if f"claim-{name}" in cluster.names(CLAIM)]
+    if left:
+        run(cluster, students=left, confirm=f"delete {len(left)} disk{'s' if len(left) > 1 else ''}")
+    assert cluster.names(VOLUME) == ["pv-claim-eve"]
+
+
+def test_a_server_that_started_meanwhile_keeps_its_disk(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    delete = cluster.delete
+
+    def deleting(*words: Any) -> bool:
+        cluster.server("claim-bob")
+        return delete(*words)
+
+    monkeypatch.setattr(cluster, "delete", deleting)
+    answer = run(cluster, courses=["data8"], confirm="delete 2 disks")
+    assert [row["state"] for row in answer["disks"]] == ["released", "failed"]
+    assert answer["msg"].startswith("1 of 2 could not be deleted. bob: The disk claim-bob is in use by now;")
+    assert cluster.home_of("claim-bob") == "present"
+    assert cluster.found(VOLUME, "pv-claim-bob")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+
+
+def test_a_disk_that_somebody_still_holds_is_retained_again(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = cluster.delete
+
+    def deleting(*words: Any) -> bool:
+        cluster.server("claim-ann")
+        return delete(*words)
+
+    monkeypatch.setattr(cluster, "delete", deleting)
+    answer = run(cluster, students=["ann"], confirm="delete 1 disk")
+    assert answer["disks"][0]["message"].startswith("Deleting the PersistentVolumeClaim claim-ann took longer")
+    assert cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    del cluster.objects[POD, NAMESPACE, "jupyter-claim-ann"]
+    cluster.control()
+    assert cluster.data["pv-claim-ann"] == "present"
+
+
+def test_what_a_whole_restore_replaced_can_go(cluster: FakeCluster) -> None:
+    replaced = cluster.found(VOLUME, "pv-claim-eve")
+    replaced["metadata"] |= {"name": "old", "annotations": {"hub.jupyter.org/username": "ann"}}
+    replaced["spec"]["capacity"] = {"storage": "10Gi"}
+    replaced["status"]["phase"] = "Released"
+    cluster.objects[VOLUME, "", "old"] = replaced
+    del cluster.objects[VOLUME, "", "pv-claim-eve"]
+    cluster.data["old"] = "older"
+    assert run(cluster, check_mode=True, students=["ann"], replaced=True)["disks"] == []
+    replaced["metadata"]["annotations"]["campus.jupyterhub/replaced"] = "{}"
+    assert run(cluster, check_mode=True, students=["bob"], replaced=True)["disks"] == []
+    assert refusal(cluster, students=["ann"], replaced=True, confirm="delete 1 disk").endswith(
+        "'delete 1 replaced volume'."
+    )
+    run(cluster, students=["ann"], replaced=True, confirm="delete 1 replaced volume")
+    assert cluster.names(VOLUME) == ["pv-claim-ann", "pv-claim-bob"]
+    assert cluster.home_of("claim-ann") == "present"
