@@ -77,10 +77,10 @@ def page(rows: Sequence[Json], title: str) -> str:
 def _line(row: Json) -> str:
     share = row["used_share"] or 0
     kind = "full" if share >= FULL else "nearly" if share >= NEARLY_FULL else "fine"
-    bar = f'<div class="bar"><div class="{kind}" style="width: {min(share, 1):.1%}"></div></div>'
+    drawn = f'<div class="bar"><div class="{kind}" style="width: {min(share, 1):.1%}"></div></div>'
     student, course, *numbers = _cells(row)
     cells = "".join(f'<td class="number">{escape(text)}</td>' for text in numbers)
-    return f"<tr><td>{bar}</td><td>{escape(student)}</td><td>{escape(course)}</td>{cells}</tr>"
+    return f"<tr><td>{drawn}</td><td>{escape(student)}</td><td>{escape(course)}</td>{cells}</tr>"
 
 
 def _cells(row: Json) -> tuple[str, ...]:

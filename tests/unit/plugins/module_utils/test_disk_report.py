@@ -65,7 +65,7 @@ def test_the_page_shows_names_as_they_are_and_a_bar_each() -> None:
     assert "<b>eve</b>" in reader.text
     assert "Disks & more" in reader.text
     bars = [attrs for tag, attrs in reader.tags if tag == "div" and attrs.get("style")]
-    assert [(bar["class"], bar["style"]) for bar in bars] == [
+    assert [(each["class"], each["style"]) for each in bars] == [
         ("full", "width: 96.0%"),
         ("fine", "width: 30.0%"),
         ("fine", "width: 0.0%"),
