@@ -39,8 +39,10 @@ def rows(disks: Iterable[Disk], snapshots: Iterable[Snapshot], used: Mapping[str
 
 
 def _row(disk: Disk, snapshots: Iterable[Snapshot], used: int | None, now: datetime) -> Json:
-    good = [item.taken for item in snapshots if item.ready and not item.deleting]
-    last = max(good, default=None)
+    every = [item for item in snapshots if item.ready and not item.deleting]
+    good = [item.taken for item in every]
+    # Those of an earlier claim of this name can be restored from, but hold nothing of what is on the disk now.
+    last = max((item.taken for item in every if item.disk_uid in ("", disk.uid)), default=None)
     created = moment(disk.created)
     return {
         "student": disk.student,
@@ -55,7 +57,7 @@ def _row(disk: Disk, snapshots: Iterable[Snapshot], used: int | None, now: datet
         "age_seconds": _seconds(now, created),
         "snapshots": len(good),
         "first_snapshot": _text(min(good, default=None)),
-        "last_snapshot": _text(last),
+        "last_snapshot": _text(max(good, default=None)),
         "unprotected_seconds": _seconds(now, last or created),
     }
 

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 NEARLY_FULL: Final = 0.8
 FULL: Final = 0.95
-HEAD: Final = ("student", "course", "used", "size", "full", "age", "snapshots", "last one")
+HEAD: Final = ("student", "course", "used", "size", "full", "age", "snapshots", "unprotected for")
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STYLE: Final = """
@@ -85,7 +85,6 @@ def _line(row: Json) -> str:
 
 def _cells(row: Json) -> tuple[str, ...]:
     known = row["used"] is not None
-    last = f"{span(row['unprotected_seconds'])} ago" if row["snapshots"] else "never"
     return (
         row["student"],
         row["course"] or "-",
@@ -94,7 +93,7 @@ def _cells(row: Json) -> tuple[str, ...]:
         f"{row['used_share']:.0%}" if known else "-",
         span(row["age_seconds"]),
         str(row["snapshots"]),
-        last,
+        span(row["unprotected_seconds"]),
     )
 
 

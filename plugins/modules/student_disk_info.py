@@ -45,7 +45,8 @@ disks:
   description:
     - One entry a disk, in order of student. C(size), C(wanted) and C(used) are bytes; C(used) and C(used_share) are
       null where nobody knows.
-    - C(unprotected_seconds) is the time since the last good snapshot, or since the disk was made if there is none.
+    - C(unprotected_seconds) is the time since the last good snapshot of this very disk, else since it was made.
+      C(snapshots) also counts those of an earlier disk of the same claim, which can be restored from as well.
   returned: success
   type: list
   elements: dict

@@ -145,13 +145,14 @@ class Kube:
         wait_until("another hub serves", lambda: [each for each in self.pods(SERVING_HUB) if ready(each)], 120)
 
     def run_in(self, pod: Any, *command: str) -> str:
-        """Output of a command in a pod."""
+        """Output of a command in the first container of a pod."""
         core = client.CoreV1Api(self._exec_api)
         return str(
             stream(
                 core.connect_get_namespaced_pod_exec,
                 pod.metadata.name,
                 pod.metadata.namespace,
+                container=pod.spec.containers[0].name,
                 command=list(command),
                 stdout=True,
                 stderr=True,

@@ -33,6 +33,14 @@ def test_a_disk_with_snapshots() -> None:
     )
 
 
+def test_those_of_an_earlier_claim_do_not_protect_the_new_one() -> None:
+    earlier = snapshot("2026-11-25T11:00:00Z")
+    earlier["metadata"]["annotations"]["campus.jupyterhub/claim-uid"] = "another"
+    (row,) = rows([disk("ann")], [snapshot_of(earlier)], {}, NOW)
+    assert (row["snapshots"], row["last_snapshot"]) == (1, "2026-11-25T11:00:00Z")
+    assert row["unprotected_seconds"] == row["age_seconds"]
+
+
 def test_a_disk_without_any_is_unprotected_since_it_was_made() -> None:
     (row,) = rows([disk("ann")], [], {}, NOW)
     assert (row["snapshots"], row["last_snapshot"], row["used"], row["used_share"]) == (0, None, None, None)
