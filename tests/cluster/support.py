@@ -199,7 +199,9 @@ class Student:
         self.name = name
         self.password = password
         scheme, _colon, host = url.partition("://")
-        self.home = f"{scheme}://{name}.{host}/user/{quote(name)}" if own_host else f"user/{quote(name)}"
+        # As JupyterHub writes it: a student's server knows its own address in this form alone.
+        path = f"user/{quote(name, safe='@~')}"
+        self.home = f"{scheme}://{name}.{host}/{path}" if own_host else path
         self._reach = reach
         self._user_api = f"hub/api/users/{quote(name)}"
         self.token = self._log_in()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from ansible_collections.campus.jupyterhub.tests.cluster.support import Kube, Student, ready, wait_until
@@ -23,7 +25,8 @@ COUNT = 40
 def many(world: World, mia: Student) -> Iterator[list[str]]:
     """Disks of students who are not at work, made without pods, so that there is something to be in the middle of."""
     node = world.kube.pod_of(mia.name).spec.node_name
-    students = [f"many-{number:02d}" for number in range(COUNT)]
+    own = uuid.uuid4().hex[:6]
+    students = [f"many-{own}-{number:02d}" for number in range(COUNT)]
     for student in students:
         body = {
             "metadata": {
@@ -42,6 +45,7 @@ def many(world: World, mia: Student) -> Iterator[list[str]]:
         }
         world.kube.core.create_namespaced_persistent_volume_claim(world.namespace, body)
     wait_until("the disks are made", lambda: all(one.status.phase == "Bound" for one in claims(world)), 120)
+    world.module(SNAPSHOT, students=students)
     yield students
     for student in students:
         world.kube.core.delete_namespaced_persistent_volume_claim(f"claim-{student}", world.namespace)
@@ -78,6 +82,7 @@ def test_what_dies_in_the_middle_of_a_run_leaves_nothing_behind(world: World, ma
         in_the_middle(world, process, lambda: len(world.handles()) < held or len(world.snapshots()) < held)
         kill(world.kube, selector)
         output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, output + errors
     wait_until("the part is back", lambda: all(ready(pod) for pod in world.kube.pods(selector, STORAGE)), 120)
     world.nothing_leaks()
     assert {len(world.snapshots(student)) for student in many} == {1}
@@ -120,7 +125,7 @@ def test_a_student_who_is_deleted_keeps_the_disk(world: World, noah: Student, ad
     volume = world.disk(noah.name).spec.volume_name
     admin = Student(world.site.url, "admin", admin_password)
     noah.stop()
-    admin.ask("DELETE", f"hub/api/users/{noah.name}", expected=(204,))
+    admin.ask("DELETE", f"hub/api/users/{quote(noah.name)}", expected=(204,))
     assert world.disk(noah.name).spec.volume_name == volume
     noah.log_in_again()
     noah.start()
@@ -137,8 +142,11 @@ def test_what_is_not_ours_is_never_removed(world: World, mia: Student) -> None:
     }
     place = (*GROUP, world.namespace, "volumesnapshots")
     world.objects.create_namespaced_custom_object(*place, body)
-    world.module(SNAPSHOT, students=[mia.name], keep_last=1, max_delete_fraction=1)
-    names = [item["metadata"]["name"] for item in world.objects.list_namespaced_custom_object(*place)["items"]]
-    assert "by-somebody-else" in names
+    try:
+        world.module(SNAPSHOT, students=[mia.name], keep_last=1, max_delete_fraction=1)
+        names = [item["metadata"]["name"] for item in world.objects.list_namespaced_custom_object(*place)["items"]]
+        assert "by-somebody-else" in names
+    finally:
+        world.objects.delete_namespaced_custom_object(*place, "by-somebody-else")
     (ours,) = world.snapshots(mia.name)
     assert ours.ready
