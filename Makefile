@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test up down password lint test test-fast test-versions faults docs bench-proxy bench-scale bench-snapshots pins clean-cache
+.PHONY: help setup setup-test up down password lint test test-fast test-versions test-snapshots faults docs bench-proxy bench-scale bench-snapshots pins clean-cache
 
 INVENTORY ?= inventories/kind
 ARGS ?=
@@ -39,9 +39,13 @@ test: ## Everything that is tested, on a cluster of its own
 test-fast: setup-test ## Lint and unit tests, without a cluster
 	@$(PYTEST) -q --numprocesses 2 --dist loadfile tests/quality/test_lint.py tests/quality/test_repository.py tests/unit
 
-faults: setup-test ## Break one thing after the other while students work, and say what they notice; 75 minutes
+faults: setup-test ## Break one thing after the other while students work, and say what they notice; 50 minutes
 	@$(MOLECULE) destroy --scenario-name default
 	@$(MOLECULE) test --scenario-name faults
+
+test-snapshots: setup-test ## The full form of the tests of snapshots, on a cluster of its own; 10 minutes
+	@$(MOLECULE) destroy --scenario-name default
+	@$(MOLECULE) test --scenario-name snapshots
 
 test-versions: setup-test ## Unit tests and preflight on every ansible-core and Python of this machine
 	@build/venv-test/bin/python scripts/test_versions.py
