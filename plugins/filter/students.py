@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._students import owners
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_owners import owners
 
 DOCUMENTATION = r"""
 name: students

@@ -20,6 +20,7 @@ from pathlib import Path
 from ansible_collections.campus.jupyterhub.plugins.module_utils._build_local_registry import registry_name
 from ansible_collections.campus.jupyterhub.plugins.module_utils._build_process import Processes
 from ansible_collections.campus.jupyterhub.plugins.module_utils._build_runtime import Runtime
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_owners import owners
 from ansible_collections.campus.jupyterhub.plugins.module_utils._images import ImagesError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._kind import (
     LABEL,
@@ -32,7 +33,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._kind import (
     registry_hosting,
     registry_hosts,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._students import STORAGE, owners
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS
 
 NETWORK = "kind"
 WAIT_SECONDS = 300
@@ -152,7 +153,7 @@ class Kind:
 
     def students(self, without: str) -> list[str]:
         """Return the students who have disks or snapshots in the cluster, ``without`` excepted."""
-        claims = self._get("persistentvolumeclaims", "--all-namespaces", f"--selector={STORAGE}")
+        claims = self._get("persistentvolumeclaims", "--all-namespaces", f"--selector={DISKS}")
         snapshots = self._get_if_known(SNAPSHOTS, "--all-namespaces")
         return owners(claims, self._get("persistentvolumes"), without, snapshots, self._get_if_known(CONTENTS))
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import COMPONENT
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT
+
 Json = dict[str, Any]
 
-USER = "hub.jupyter.org/username"
-STORAGE = "component=singleuser-storage"
-SNAPSHOT = "singleuser-snapshot"
 HUB_DISK = "hub-db"
 
 
@@ -54,7 +54,7 @@ def _place(meta: Json) -> tuple[str, str]:
 
 def _name(item: Json) -> str:
     """Return the student that an object names, or nothing."""
-    return str((item["metadata"].get("annotations") or {}).get(USER, ""))
+    return str((item["metadata"].get("annotations") or {}).get(STUDENT, ""))
 
 
 def _handle(volume: Json) -> str:
@@ -73,7 +73,7 @@ def _of_snapshot(snapshot: Json, named: dict[tuple[str, str], str]) -> str:
     """Return whose a snapshot is, as it or its disk says, else the disk's name; nothing where it is no student's."""
     meta = snapshot["metadata"]
     disk = str(snapshot.get("spec", {}).get("source", {}).get("persistentVolumeClaimName") or meta["name"])
-    marked = (meta.get("labels") or {}).get("component") == SNAPSHOT
+    marked = (meta.get("labels") or {}).get("component") == COMPONENT
     return _name(snapshot) or named.get((str(meta.get("namespace", "")), disk), disk if marked else "")
 
 
