@@ -87,10 +87,23 @@ def _free(cluster: Remover, content: str) -> None:
             raise
 
 
+def _take_along(cluster: Remover, snapshot: Snapshot, content: Json) -> None:
+    """Delete a content that stayed behind when its snapshot went.
+
+    The snapshot controller reads a content from its memory. When the snapshot goes before the new policy is there, it
+    keeps the content as the old one said, and never looks at it again: seen with one of 300.
+    """
+    going = content["metadata"].get("deletionTimestamp")
+    if not going and cluster.get("VolumeSnapshot", snapshot.name, snapshot.namespace, API) is None:
+        cluster.delete("VolumeSnapshotContent", snapshot.content, None, content["metadata"]["uid"], API)
+
+
 def _rest(cluster: Remover, snapshot: Snapshot, late: bool) -> str | None:
     """Return nothing once the content is gone, why it will not be, or None while it may still go."""
     try:
         found = cluster.get("VolumeSnapshotContent", snapshot.content, None, API)
+        if found is not None:
+            _take_along(cluster, snapshot, found)
     except ClusterError as error:
         return str(error) if late else None
     if found is None:

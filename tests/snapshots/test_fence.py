@@ -47,6 +47,11 @@ def test_space_can_be_given_back(account: client.CustomObjectsApi, content: str)
     assert refused(account.patch_cluster_custom_object, CONTENTS, content, FREE) == ""
 
 
+def test_a_content_that_is_to_stay_is_not_deleted(account: client.CustomObjectsApi, content: str) -> None:
+    said = refused(account.delete_cluster_custom_object, CONTENTS, content)
+    assert "deletes only contents of snapshots that are to go with them" in said
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [

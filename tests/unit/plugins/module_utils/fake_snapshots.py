@@ -34,6 +34,9 @@ class FakeCluster:
         self.objects: dict[str, dict[str, Json]] = {"VolumeSnapshotClass": {"jupyterhub": {}}}
         self.under_way: list[int] = []
         self.stuck: set[str] = set()
+        """Contents that never go."""
+        self.unheard: set[str] = set()
+        """Contents whose new policy the controller does not know yet when their snapshot goes."""
         self.refused: dict[str, ClusterError] = {}
         """Why no snapshot can be made, by the name of the claim."""
         self._finish = finish or ready
@@ -51,7 +54,8 @@ class FakeCluster:
 
     def _keep_content(self, snapshot: Json) -> None:
         name = snapshot["status"]["boundVolumeSnapshotContentName"]
-        content = {"kind": "VolumeSnapshotContent", "metadata": {"name": name}, "spec": {"deletionPolicy": "Retain"}}
+        meta = {"name": name, "uid": f"uid-{name}"}
+        content = {"kind": "VolumeSnapshotContent", "metadata": meta, "spec": {"deletionPolicy": "Retain"}}
         self.objects.setdefault("VolumeSnapshotContent", {})[name] = content
 
     def expect_uid(self, wanted: str) -> None:
@@ -106,14 +110,25 @@ class FakeCluster:
         return self.objects[kind][name]
 
     def delete(self, kind: str, name: str, namespace: str | None, uid: str, api_version: str = "v1") -> bool:
-        """Remove a snapshot; what it keeps goes with it where the policy says so."""
-        item = self.objects[kind].pop(name)
+        """Remove a snapshot, with what it keeps where the policy says so, or a content alone."""
+        item = self.objects[kind][name]
         assert item["metadata"]["uid"] == uid
+        if kind == "VolumeSnapshotContent":
+            self._let_go(name)
+            return True
+        del self.objects[kind][name]
         content = (item.get("status") or {}).get("boundVolumeSnapshotContentName")
-        kept = self.objects.get("VolumeSnapshotContent", {})
-        if content in kept and kept[content]["spec"]["deletionPolicy"] == "Delete" and content not in self.stuck:
-            del kept[content]
+        if content and content not in self.unheard:
+            self._let_go(content)
         return True
+
+    def _let_go(self, content: str) -> None:
+        """Be the driver that is told to delete what a content stands for."""
+        going = self.objects["VolumeSnapshotContent"][content]
+        assert going["spec"]["deletionPolicy"] == "Delete"
+        going["metadata"]["deletionTimestamp"] = "2026-11-25T09:00:00Z"
+        if content not in self.stuck:
+            del self.objects["VolumeSnapshotContent"][content]
 
 
 def ready(item: Json) -> None:

@@ -121,6 +121,14 @@ def test_what_cannot_be_made_says_why() -> None:
     assert "quota exceeded" in result["message"]
 
 
+def test_a_content_that_its_controller_forgot_goes_as_well() -> None:
+    old = snapshot(ago(days=2))
+    cluster = FakeCluster(claim("ann"), old, snapshot(ago(days=1)))
+    cluster.unheard = {f"snapcontent-{old['metadata']['name']}"}
+    assert run(cluster, keep_last=2)["removed"] == 1
+    assert f"snapcontent-{old['metadata']['name']}" not in cluster.names("VolumeSnapshotContent")
+
+
 def test_space_that_is_not_freed_is_a_failure() -> None:
     old = snapshot(ago(days=2))
     cluster = FakeCluster(claim("ann"), old, snapshot(ago(days=1)))

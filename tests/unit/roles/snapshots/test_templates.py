@@ -190,7 +190,7 @@ def test_the_least_rights(objects: Objects) -> None:
         "snapshots persistentvolumeclaims": ["get", "list"],
         "snapshots volumesnapshots": ["get", "list", "watch", "create", "delete"],
         "snapshots events": ["create"],
-        "campus-jupyterhub-jupyterhub-snapshot-contents volumesnapshotcontents": ["get", "list", "patch"],
+        "campus-jupyterhub-jupyterhub-snapshot-contents volumesnapshotcontents": ["get", "list", "patch", "delete"],
         "campus-jupyterhub-jupyterhub-snapshot-contents volumesnapshotclasses": ["get"],
         "snapshots-metrics persistentvolumeclaims": ["list"],
         "snapshots-metrics volumesnapshots": ["list"],
@@ -222,7 +222,7 @@ def test_the_fence_knows_the_driver_where_that_is_known(objects: Objects, otherw
         return [each["expression"] for each in policy["spec"]["validations"] if "spec.driver" in each["expression"]]
 
     assert drivers(objects, "jupyterhub") == [
-        "request.operation != 'UPDATE' || oldObject.spec.driver == 'local.csi.campus.jupyterhub'"
+        "request.operation == 'CREATE' || oldObject.spec.driver == 'local.csi.campus.jupyterhub'"
     ]
     assert drivers(otherwise, "physics") == []
 
