@@ -213,7 +213,8 @@ class Restore:
         name = ((claim or {}).get("spec") or {}).get("volumeName")
         if claim and name and is_side_disk_of(claim, self.plan.snapshot.name):
             volume = api.get(VOLUME, name)
-            if volume and not _disk_swap.record_of(volume):
+            kept = (volume or {}).get("spec", {}).get("persistentVolumeReclaimPolicy") != "Delete"
+            if volume and kept and not _disk_swap.record_of(volume):
                 # In a class that retains, the copy would stay behind.
                 api.patch(VOLUME, name, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
         self.sides.remove(CLAIM, self.plan.side_disk)

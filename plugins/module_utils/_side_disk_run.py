@@ -138,9 +138,8 @@ class SideDisks:
         except ClusterError as error:
             if error.status != 409:
                 raise
-        claims = [volume["persistentVolumeClaim"]["claimName"] for volume in pod["spec"]["volumes"]]
         try:
-            failed = self._wait_for(name, claims)
+            failed = self._wait_for(pod)
             answer = self._answer_of(name)
         finally:
             self.remove("Pod", name)
@@ -150,26 +149,49 @@ class SideDisks:
             raise RestoreError(f"The pod {name} {failed or 'ended without an answer'}; run again.")
         return answer
 
-    def _wait_for(self, name: str, claims: list[str]) -> str:
+    def start(self, pod: Json) -> str:
+        """Run a pod that goes on until it is removed, and return its address as soon as it has one.
+
+        Raises:
+            RestoreError: it ended, or its disk could not be made.
+        """
+        self.api.create(pod)
+
+        def address(found: Json) -> str | None:
+            status = found.get("status") or {}
+            return str(status["podIP"]) if status.get("phase") == "Running" and status.get("podIP") else None
+
+        def ended(found: Json, why: str) -> str:
+            raise RestoreError(f"The pod {found['metadata']['name']} {why or 'ended'}; run again.")
+
+        return self._watch(pod, address, ended)
+
+    def _wait_for(self, pod: Json) -> str:
         """Wait for a pod's end and return why it failed, empty when it did not."""
+        return self._watch(pod, lambda _found: None, lambda _found, why: why)
+
+    def _watch(self, pod: Json, look: Callable[[Json], str | None], ended: Callable[[Json, str], str]) -> str:
+        """Return what ``look`` finds in a pod that goes on, or what ``ended`` makes of one that does not."""
+        name = pod["metadata"]["name"]
+        claims = [volume["persistentVolumeClaim"]["claimName"] for volume in pod["spec"]["volumes"]]
         refused_since: list[float] = []
 
-        def look() -> str | None:
-            pod = self.api.get("Pod", name, self.namespace)
-            if pod is None or not LABELS.items() <= (pod["metadata"].get("labels") or {}).items():
+        def once() -> str | None:
+            found = self.api.get("Pod", name, self.namespace)
+            if found is None or not LABELS.items() <= (found["metadata"].get("labels") or {}).items():
                 raise RestoreError(f"The pod {name} was removed meanwhile; run again.")
-            phase = (pod.get("status") or {}).get("phase")
+            phase = (found.get("status") or {}).get("phase")
             if phase == "Succeeded":
-                return ""
+                return ended(found, "")
             if phase == "Failed":
-                problems = [reason for _container, reason in container_problems(pod)]
-                return pod_problem(pod) if not problems else problems[0]
+                problems = [reason for _container, reason in container_problems(found)]
+                return ended(found, problems[0] if problems else pod_problem(found))
             if phase != "Running":
-                self._require_room([name, *claims], pod, refused_since)
-            return None
+                self._require_room([name, *claims], found, refused_since)
+            return look(found)
 
         try:
-            return self.until(f"The pod {name}", look)
+            return self.until(f"The pod {name}", once)
         except RestoreError as error:
             why = self._why([name, *claims])
             raise RestoreError(f"{error} {why}".strip()) from error
