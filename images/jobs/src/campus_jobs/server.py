@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import connect
 
+from campus_jobs.dual_stack import DualStackServer
 from campus_jobs.listing import Lister
 from campus_jobs.text import TYPE, text
 
 PORT = 8080
 
 
-class Server(ThreadingHTTPServer):
-    """Answers on all addresses, of IPv4 and IPv6."""
-
-    daemon_threads = True
-    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+class Server(DualStackServer):
+    """Answers with what was listed last."""
 
     def __init__(self, port: int, lister: Lister, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         """``port`` may be 0 for any that is free."""
         self.lister, self.now = lister, now
-        super().__init__(("", port), Handler)
-
-    def server_bind(self) -> None:
-        """Take addresses of both kinds where the system has both."""
-        with contextlib.suppress(OSError):
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
+        super().__init__(port, Handler)
 
 
 class Handler(BaseHTTPRequestHandler):
