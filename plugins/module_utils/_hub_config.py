@@ -20,6 +20,10 @@ STUDENT_ID: Final = 1000
 STARTS_AT_ONCE: Final = 300
 HOME: Final = "/home/jovyan"
 DB_FOLDER: Final = "/srv/jupyterhub"
+FILES_HISTORY: Final = "files-history"
+"""The service that shows students their snapshots; its pod's Service has the same name."""
+FILES_HISTORY_PORT: Final = 8080
+FILES_HISTORY_SCOPE: Final = f"access:services!service={FILES_HISTORY}"
 
 # Classes that configure one and the same object; traitlets lets the later one win.
 FAMILIES: Final = (
@@ -49,6 +53,10 @@ def build(options: Mapping[str, Any]) -> dict[str, Any]:
         images: images that students' servers may use.
     """
     merged = merge(defaults(options), options["config"])
+    if options["files_history"]:
+        # Beside those that the user names, which would replace a default.
+        hub = merged["JupyterHub"]
+        hub["extra_user_scopes"] = sorted({*hub.get("extra_user_scopes", ()), FILES_HISTORY_SCOPE})
     public, private = split(merged)
     config = {
         "name": options["name"],
@@ -200,6 +208,11 @@ def _services(options: Mapping[str, Any]) -> list[dict[str, Any]]:
         services.append({"name": "idle-culler", "token": "culler_token", "command": command})
     if options["canary"]:
         services.append({"name": "canary", "token": "canary_token"})
+    if options["files_history"]:
+        # It learns who somebody is and nothing else, so nobody has to be asked whether it may.
+        url = f"http://{FILES_HISTORY}.{options['namespace']}:{FILES_HISTORY_PORT}"
+        token = {"token": "files_history_token", "oauth_no_confirm": True}
+        services.append({"name": FILES_HISTORY, "url": url, **token})
     return services
 
 
