@@ -34,6 +34,7 @@ _DRAW: Final[Mapping[str, Callable[[], str]]] = {
     "student_password": lambda: _word(16),
     "culler_token": lambda: secrets.token_hex(32),
     "canary_token": lambda: secrets.token_hex(32),
+    "files_history_token": lambda: secrets.token_hex(32),
 }
 KEYS: Final = tuple(_DRAW)
 
@@ -97,6 +98,8 @@ def _needed(options: Mapping[str, Any]) -> Iterable[str]:
         yield "culler_token"
     if options["canary"]:
         yield "canary_token"
+    if options["files_history"]:
+        yield "files_history_token"
     if options["authenticator"] in SHARED_PASSWORD:
         yield "student_password"
         if options["admin_users"]:

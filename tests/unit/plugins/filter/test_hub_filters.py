@@ -22,6 +22,7 @@ OPTIONS: dict[str, Any] = {
     "admin_users": [],
     "cull": False,
     "canary": False,
+    "files_history": False,
     "secrets": {},
 }
 

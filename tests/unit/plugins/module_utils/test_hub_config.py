@@ -45,6 +45,7 @@ OPTIONS: dict[str, Any] = {
     "cull_max_age": 0,
     "canary": True,
     "canary_user": "canary",
+    "files_history": True,
 }
 
 
@@ -255,9 +256,21 @@ def test_the_services_follow_the_switches() -> None:
         config = built(**options)["config"]
         return [service["name"] for service in config["services"]], [role["name"] for role in config["roles"]]
 
-    assert names() == (["idle-culler", "canary"],) * 2
-    assert names(cull=False) == (["canary"],) * 2
-    assert names(canary=False) == (["idle-culler"],) * 2
+    assert names() == (["idle-culler", "canary", "files-history"], ["idle-culler", "canary"])
+    assert names(cull=False, files_history=False) == (["canary"],) * 2
+    assert names(canary=False, files_history=False) == (["idle-culler"],) * 2
+
+
+def test_everybody_may_see_the_page_of_their_own_files_and_it_may_do_nothing() -> None:
+    config = built(namespace="physics")["config"]
+    service = config["services"][-1]
+    assert (service["name"], service["url"]) == ("files-history", "http://files-history.physics:8080")
+    assert not [role for role in config["roles"] if "files-history" in role["services"]]
+    scope = "access:services!service=files-history"
+    assert config["hub_config"]["JupyterHub"]["extra_user_scopes"] == [scope]
+    more = built(config={"JupyterHub": {"extra_user_scopes": ["list:groups"]}})["config"]["hub_config"]
+    assert more["JupyterHub"]["extra_user_scopes"] == [scope, "list:groups"]
+    assert "extra_user_scopes" not in built(files_history=False)["config"]["hub_config"]["JupyterHub"]
 
 
 def test_the_culler_asks_the_hub_directly_and_below_its_prefix() -> None:

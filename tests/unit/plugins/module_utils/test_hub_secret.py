@@ -15,12 +15,14 @@ OPTIONS: dict[str, Any] = {
     "admin_users": ["ann"],
     "cull": True,
     "canary": True,
+    "files_history": True,
     "secrets": {},
 }
 COMPLETE = {
     "cookie_secret": "ab" * 32,
     "culler_token": "t",
     "canary_token": "t",
+    "files_history_token": "t",
     "student_password": "s" * 8,
     "admin_password": "a" * 32,
 }
@@ -89,6 +91,7 @@ def test_a_missing_key_is_named(key: str) -> None:
     [
         ({"cull": False}, "culler_token"),
         ({"canary": False}, "canary_token"),
+        ({"files_history": False}, "files_history_token"),
         ({"authenticator": "github"}, "student_password"),
         ({"admin_users": []}, "admin_password"),
     ],

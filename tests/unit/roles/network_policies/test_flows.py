@@ -16,6 +16,7 @@ TEMPLATES = [
     ("proxy", "namespace.yml.j2"),
     ("proxy", "network.yml.j2"),
     ("snapshots", "network.yml.j2"),
+    ("snapshots", "page_network.yml.j2"),
 ]
 HUB, PROXY, STUDENT = "hub", "proxy", "singleuser-server"
 
@@ -54,6 +55,13 @@ ENDS: dict[str, Any] = {
     "certificate job": part("10.244.1.9", "certificate"),
     "snapshots": part("10.244.1.14", "snapshots"),
     "figures": part("10.244.1.15", "snapshots-metrics"),
+    "files history": part("10.244.1.17", "files-history"),
+    "reader": (
+        "10.244.1.18",
+        "jupyterhub",
+        {"app": "jupyterhub", "component": "restore", "campus.jupyterhub/files-history": "reader"},
+    ),
+    "restore": part("10.244.1.19", "restore"),
     "Prometheus": ("10.244.1.16", "monitoring", {"app": "prometheus"}),
 }
 
@@ -80,6 +88,12 @@ ALLOWED = [
     ("snapshots", "DNS", 53),
     ("figures", "API server", 6443),
     ("figures", "DNS", 53),
+    ("proxy", "files history", 8080),
+    ("hub", "files history", 8080),
+    ("files history", "hub", 8081),
+    ("files history", "reader", 8080),
+    ("files history", "API server", 6443),
+    ("files history", "DNS", 53),
 ]
 
 DENIED = [
@@ -139,6 +153,21 @@ DENIED = [
     ("Prometheus", "figures", 8080),
     ("student", "figures", 8080),
     ("elsewhere", "figures", 8080),
+    ("student", "files history", 8080),
+    ("elsewhere", "files history", 8080),
+    ("edge's proxy", "files history", 8080),
+    ("files history", "student", 8888),
+    ("files history", "restore", 8080),
+    ("files history", "internet", 443),
+    ("student", "reader", 8080),
+    ("proxy", "reader", 8080),
+    ("hub", "reader", 8080),
+    ("elsewhere", "reader", 8080),
+    ("reader", "files history", 8080),
+    ("reader", "hub", 8081),
+    ("reader", "API server", 6443),
+    ("reader", "DNS", 53),
+    ("reader", "internet", 443),
 ]
 
 
