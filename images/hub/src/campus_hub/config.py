@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from campus_hub import adoption, database, health, patience
+from campus_hub import adoption, database, external, health, patience
 
 CONFIG_DIR = "/etc/campus"
 SHARED_PASSWORD = ("shared-password", "SharedPasswordAuthenticator")
@@ -217,6 +217,7 @@ def configure(c: Any) -> None:
     patience.install()
     adoption.install()
     database.install()
+    external.install()
     for section, traits in build(settings, read_secrets(secret_folder), defaults(settings)).items():
         for trait, value in traits.items():
             c[section][trait] = value
