@@ -180,4 +180,4 @@ def test_no_problem_shows_a_secret() -> None:
 
 def test_every_default_of_the_role_is_read() -> None:
     variables = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["__hub_options"]
-    assert set(variables) - {"proxy_namespace"} <= set(DEFAULTS)
+    assert set(variables) - {"proxy_namespace", "files_history"} <= set(DEFAULTS)
