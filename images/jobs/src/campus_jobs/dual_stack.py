@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 
 class DualStackServer(ThreadingHTTPServer):
@@ -18,7 +19,9 @@ class DualStackServer(ThreadingHTTPServer):
         super().__init__(("", port), handler)
 
     def server_bind(self) -> None:
-        """Take addresses of both kinds where the system has both."""
+        """Take addresses of both kinds where the system has both, and ask no name server for the own name."""
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
+        # HTTPServer's own would wait for name servers, which a pod without a network has not.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", self.server_address[1]

@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -115,6 +116,18 @@ def test_nothing_leads_out(server: Server, what: str, path: str) -> None:
 @pytest.mark.parametrize("path", ["hw", ""])
 def test_a_folder_is_no_file(server: Server, path: str) -> None:
     assert ask(server, "file", path)[0] == 404
+
+
+def test_it_starts_without_a_name_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_answer(_name: str = "") -> str:
+        raise AssertionError("it would wait for a name server")
+
+    monkeypatch.setattr(socket, "getfqdn", no_answer)
+    top = os.open(home, FOLDER)
+    server = Server(0, top, "x")
+    assert server.server_port > 0
+    server.server_close()
+    os.close(top)
 
 
 def test_nothing_can_be_written(server: Server) -> None:
