@@ -152,6 +152,8 @@ def test_a_folder_that_cannot_be_packed_to_its_end_is_not_taken_for_whole(
     monkeypatch.setattr(Archive, "close", broken)
     with pytest.raises(http.client.IncompleteRead):
         ask(server, "archive", "hw")
+    seen = "".join(capfd.readouterr())
+    assert ("broke off" in seen, "the disk is gone" in seen) == (True, False)
 
 
 def test_names_that_are_no_text(server: Server, home: Path) -> None:
