@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 NEARLY_FULL: Final = 0.8
 FULL: Final = 0.95
-HEAD: Final = ("student", "course", "used", "size", "full", "age", "snapshots", "unprotected for")
+HEAD: Final = ("student", "course", "used", "size", "full", "age", "snapshots", "unprotected")
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STYLE: Final = """
