@@ -84,14 +84,22 @@ class Disks:
         wait_until(f"{count} disks", lambda: bound() == count, SECONDS)
 
     def fill(self, mebibytes: int) -> None:
-        """Put a file of random bytes onto every disk; nobody has them mounted."""
+        """Put a file of random bytes onto these disks, which nobody has mounted, and onto no other of the pools."""
         script = (
-            "head -c $((1048576 * $0)) /dev/urandom > /tmp/content;"
-            f' for image in {POOL}/volumes/*/disk.img; do debugfs -w -R "write /tmp/content content" $image; done;'
-            " rm /tmp/content; sync"
+            "head -c $((1048576 * $0)) /dev/urandom > /tmp/content; cd $1; shift;"
+            ' for disk; do debugfs -w -R "write /tmp/content content" $disk/disk.img; done; rm /tmp/content; sync'
         )
-        for pod in self.drivers.values():
-            self._kube.run_in(pod, "sh", "-c", script, str(mebibytes))
+        handles = self._handles()
+        for node, pod in self.drivers.items():
+            self._kube.run_in(pod, "sh", "-c", script, str(mebibytes), f"{POOL}/volumes", *handles[node])
+
+    def _handles(self) -> dict[str, list[str]]:
+        """What the driver of each node calls these disks."""
+        volumes = {one.metadata.name: one.spec.csi for one in self._kube.core.list_persistent_volume().items}
+        found: dict[str, list[str]] = {node: [] for node in self.drivers}
+        for claim in self._claims():
+            found[claim.metadata.annotations[NODE]].append(volumes[claim.spec.volume_name].volume_handle)
+        return found
 
     def used(self) -> int:
         """Bytes that the pools take."""

@@ -273,11 +273,11 @@ class Student:
     def write(self, name: str, text: str) -> None:
         """Write a text file into the home folder as Lab saves one."""
         payload = {"type": "file", "format": "text", "content": text}
-        self.ask("PUT", f"{self.home}/api/contents/{name}", payload, (200, 201))
+        self.ask("PUT", f"{self.home}/api/contents/{quote(name)}", payload, (200, 201))
 
     def read(self, name: str) -> str:
         """Content of a text file of the home folder."""
-        return str(self.ask("GET", f"{self.home}/api/contents/{name}?type=file&format=text").json()["content"])
+        return str(self.ask("GET", f"{self.home}/api/contents/{quote(name)}?type=file&format=text").json()["content"])
 
 
 COUNT = """

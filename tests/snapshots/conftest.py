@@ -21,10 +21,19 @@ def world(site: Site, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> W
     return World(site, kube, tmp_path_factory.mktemp("arguments"))
 
 
+EMPTY = """
+import os, shutil
+for name in os.listdir('.'):
+    if not name.startswith('.'):
+        os.remove(name) if os.path.islink(name) or os.path.isfile(name) else shutil.rmtree(name)
+"""
+
+
 def at_work(site: Site, password: str, name: str) -> Student:
-    """A student whose server runs."""
+    """A student whose server runs and whose home is empty, also when these tests ran before."""
     student = Student(site.url, name, password)
     student.start()
+    assert student.run(EMPTY) == ""
     return student
 
 

@@ -17,10 +17,7 @@ RESIZE, RELEASE = "student_disk_resize", "student_disk_release"
 OURS = ",".join(f"{key}={value}" for key, value in LABELS.items())
 
 FILL = """
-import os, pathlib, shutil
-for name in os.listdir('.'):
-    if not name.startswith('.'):
-        os.remove(name) if os.path.islink(name) or os.path.isfile(name) else shutil.rmtree(name)
+import os, pathlib
 work = pathlib.Path('work/übung 1')
 work.mkdir(parents=True, exist_ok=True)
 for number in range(200):
