@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import subprocess
@@ -33,12 +32,17 @@ def copy_tracked(target: Path) -> None:
     subprocess.run(["git", "add", "--all"], cwd=target, check=True)
 
 
+# In a process of its own: whoever imports ansible-test may have no more than 1024 open files from then on.
+PIP = """
+import inspect
+from ansible_test._internal import python_requirements
+print(inspect.getsource(python_requirements.get_venv_packages).split("pip='", 1)[1].split("'", 1)[0])
+"""
+
+
 def bootstrap_pip(home: Path) -> None:
     """Put our stand-in where ansible-test would download its get-pip.py to, so that a package index is enough."""
-    from ansible_test._internal import python_requirements  # noqa: PLC0415 - only here is ansible-test's own code needed
-
-    source = inspect.getsource(python_requirements.get_venv_packages)
-    version = source.split("pip='", 1)[1].split("'", 1)[0]
+    version = subprocess.run([sys.executable, "-c", PIP], check=True, capture_output=True, text=True).stdout.strip()
     target = home / ".ansible" / "test" / "cache" / f"get_pip_{version.replace('.', '_')}.py"
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "scripts" / "get_pip.py", target)

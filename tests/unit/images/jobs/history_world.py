@@ -31,6 +31,7 @@ from campus_history.settings import SERVICE, Settings, oauth_environment
 from campus_jobs.copy_back import copy_back
 from campus_jobs.reader import Server
 from campus_jobs.trees import FOLDER, RefusedError
+from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -248,6 +249,8 @@ class Site:
         self.world.gate.set()
         await self.parts.looks.end_all()
         await self._opened.aclose()
+        await JupyterHubHTTPClient.loop_instance().close()
+        JupyterHubHTTPClient.clear_instance()
         HubOAuth.clear_instance()
 
     def browser(self, who: str) -> ClientSession:
