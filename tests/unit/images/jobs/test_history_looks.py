@@ -27,13 +27,13 @@ class Disks:
         self.there: set[str] = set()
         self.gate = threading.Event()
         self.gate.set()
-        self.error: Exception | None = None
+        self.errors: list[Exception] = []
 
     def open(self, student: str, snapshot: Snapshot, name: str, token: str) -> str:
         self.there.add(name)
         assert self.gate.wait(10)
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
         return f"http://{student}/{snapshot.name}"
 
     def close(self, name: str) -> None:
@@ -42,8 +42,8 @@ class Disks:
     def put_back(self, student: str, snapshot: Snapshot, path: str, begun: Any) -> dict[str, Any]:
         begun(f"run-{student}")
         assert self.gate.wait(10)
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
         return {"target": f"restored/{path}", "files": 2}
 
 
@@ -145,12 +145,12 @@ async def test_what_nobody_uses_goes_and_what_is_read_stays(looks: Looks, disks:
     ],
 )
 async def test_a_failure_is_told_once_and_tried_anew(looks: Looks, disks: Disks, error: Exception, why: str) -> None:
-    disks.error = error
+    disks.errors = [error]
     assert (await ready(looks)).state == FAILED
     await until(lambda: not disks.there)
     found = looks.look("ann", one())
     assert (found.state, found.why) == (FAILED, why)
-    disks.error = None
+    disks.errors = []
     assert (await ready(looks)).state == READY
 
 
@@ -181,7 +181,7 @@ async def test_what_was_put_back_is_told(disks: Disks) -> None:
 @pytest.mark.parametrize("error", [RestoreError("No room."), ClusterError("a", "b", "c", "")])
 async def test_why_nothing_was_put_back_is_told(disks: Disks, error: Exception) -> None:
     backs = PutBacks(disks, 1)
-    disks.error = error
+    disks.errors = [error]
     backs.begin("ann", one(), "hw")
     last = backs.last("ann")
     assert last is not None
