@@ -353,7 +353,8 @@ async def listens(port: int) -> bool:
     """Say whether new connections are taken."""
     try:
         _reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
+        # Reset: it was still in the queue of a port that was closed just then.
         return False
     writer.close()
     return True
