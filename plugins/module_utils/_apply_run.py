@@ -22,6 +22,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._apply import (
     with_secrets,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Gets
 
 Json = dict[str, Any]
 
@@ -30,14 +31,11 @@ PAUSE = 0.5
 NO_NAMESPACE = re.compile(r'namespaces "[^"]+" not found')
 
 
-class Writer(Protocol):
+class Writer(Gets, Protocol):
     """What this file needs of a cluster."""
 
     def namespaced(self, kind: str, api_version: str) -> bool:
         """Say whether objects of this kind live in a namespace."""
-
-    def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
-        """Return one object, or None when it is not there."""
 
     def apply(self, item: Json, field_manager: str, dry_run: bool) -> Json:
         """Apply an object server-side and return it as it is then."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import PASSING, ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Gets, Lists, Patches
 from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
 from ansible_collections.campus.jupyterhub.plugins.module_utils._rollout import condition, is_true
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
@@ -40,24 +41,8 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-class Api(Protocol):
+class Api(Gets, Lists, Patches, Protocol):
     """What resizing needs of a cluster."""
-
-    def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
-        """Return one object, or None when it is not there."""
-
-    def list(
-        self,
-        kind: str,
-        api_version: str = "v1",
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-    ) -> list[Json]:
-        """Return the objects that match."""
-
-    def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
-        """Merge into an object and return it."""
 
 
 @dataclass(frozen=True)

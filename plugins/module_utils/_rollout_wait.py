@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import PASSING, ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Lists, Logs
 from ansible_collections.campus.jupyterhub.plugins.module_utils._rollout import (
     KINDS,
     State,
@@ -28,21 +29,8 @@ Json = dict[str, Any]
 STEP_SECONDS = 1.0
 
 
-class Reader(Protocol):
+class Reader(Lists, Logs, Protocol):
     """What this file needs of a cluster."""
-
-    def list(
-        self,
-        kind: str,
-        api_version: str = "v1",
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-    ) -> list[Json]:
-        """Return the objects that match."""
-
-    def logs(self, pod: str, namespace: str, container: str, lines: int, previous: bool = False) -> str:
-        """Return the last lines of a container's log."""
 
 
 @dataclass

@@ -13,6 +13,14 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import PASSING, ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import (
+    Creates,
+    Deletes,
+    Gets,
+    Lists,
+    Logs,
+    Patches,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._rollout import container_problems, pod_problem
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import (
     CONTAINER,
@@ -41,33 +49,8 @@ class RestoreError(Exception):
     """It could not be done; the message is for the user."""
 
 
-class Api(Protocol):
+class Api(Creates, Deletes, Gets, Lists, Logs, Patches, Protocol):
     """What restoring needs of a cluster."""
-
-    def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
-        """Return one object, or None when it is not there."""
-
-    def list(
-        self,
-        kind: str,
-        api_version: str = "v1",
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-    ) -> list[Json]:
-        """Return the objects that match."""
-
-    def create(self, item: Json) -> Json:
-        """Make an object and return it."""
-
-    def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
-        """Merge into an object and return it."""
-
-    def delete(self, kind: str, name: str, namespace: str | None, uid: str, api_version: str = "v1") -> bool:
-        """Ask for the end of an object."""
-
-    def logs(self, pod: str, namespace: str, container: str, lines: int, previous: bool = False) -> str:
-        """Return the last lines of a container's log."""
 
 
 class SideDisks:

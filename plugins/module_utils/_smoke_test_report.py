@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._rollout_wait import Reader
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT as USERNAME
 
 Json = dict[str, Any]
 
@@ -19,7 +20,6 @@ EVENTS = 10
 STUDENT = "app=jupyterhub,component=singleuser-server"
 HUB = "app=jupyterhub,component=hub"
 PROXY = "app=jupyterhub,component=proxy"
-USERNAME = "hub.jupyter.org/username"
 
 
 def of_user(pods: Iterable[Json], user: str) -> list[Json]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import importlib.util
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Gets
 from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test import SmokeTest
 
 ARGUMENTS: dict[str, Any] = {
@@ -35,14 +36,7 @@ SELF_SIGNED = "proxy-self-signed"
 SHARED_PASSWORD = ("shared-password", "SharedPasswordAuthenticator")
 
 
-class Getter(Protocol):
-    """What this file needs of a cluster."""
-
-    def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> dict[str, Any] | None:
-        """Return one object, or None when it is not there."""
-
-
-def needed(cluster: Getter, kind: str, name: str, namespace: str) -> dict[str, str]:
+def needed(cluster: Gets, kind: str, name: str, namespace: str) -> dict[str, str]:
     """Return the data of a ConfigMap or Secret; raises ClusterError when it is not there."""
     found = cluster.get(kind, name, namespace)
     if not found:
@@ -57,7 +51,7 @@ def has_shared_password(config: str) -> bool:
     return str(chosen.get("authenticator_class", "")).endswith(SHARED_PASSWORD)
 
 
-def own_certificate(cluster: Getter, namespace: str) -> str:
+def own_certificate(cluster: Gets, namespace: str) -> str:
     """Return the certificate, as PEM, of a proxy that signed its own; empty when it serves another or none."""
     deployment = cluster.get("Deployment", "proxy", namespace, "apps/v1") or {}
     volumes = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("volumes") or []
@@ -66,7 +60,7 @@ def own_certificate(cluster: Getter, namespace: str) -> str:
     return base64.b64decode(needed(cluster, "Secret", SELF_SIGNED, namespace).get("tls.crt", "")).decode()
 
 
-def smoke_test(cluster: Getter, options: dict[str, Any], folder: str) -> SmokeTest:
+def smoke_test(cluster: Gets, options: dict[str, Any], folder: str) -> SmokeTest:
     """Return the smoke test that the options describe; raises ClusterError when something for it is missing.
 
     ``folder`` is for the certificate of a proxy that signed its own: nobody else could say that it is the right one.

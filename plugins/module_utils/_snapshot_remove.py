@@ -12,22 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Deletes, Gets, Patches
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, Snapshot
 
 Json = dict[str, Any]
 
 
-class Remover(Protocol):
+class Remover(Deletes, Gets, Patches, Protocol):
     """What this file needs of a cluster."""
-
-    def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
-        """Return one object, or None when it is not there."""
-
-    def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
-        """Merge ``body`` into an object and return it as it is then."""
-
-    def delete(self, kind: str, name: str, namespace: str | None, uid: str, api_version: str = "v1") -> bool:
-        """Ask for the end of the very object that has this uid, and say whether it was there."""
 
 
 @dataclass(frozen=True)

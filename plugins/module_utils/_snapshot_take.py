@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Creates, Lists
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
     API,
     RUN,
@@ -30,21 +31,8 @@ GROUP = 100
 PATIENCE = 30.0
 
 
-class Taker(Protocol):
+class Taker(Creates, Lists, Protocol):
     """What this file needs of a cluster."""
-
-    def create(self, item: Json) -> Json:
-        """Make an object and return it."""
-
-    def list(
-        self,
-        kind: str,
-        api_version: str = "v1",
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-    ) -> list[Json]:
-        """Return the objects that match."""
 
 
 @dataclass(frozen=True)

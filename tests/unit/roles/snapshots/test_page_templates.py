@@ -12,14 +12,13 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_config import FILES_HISTORY, FILES_HISTORY_PORT
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_secret import KEYS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import LABELS
+from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import Json, Objects, by_name, without_namespace
 from campus_history.cluster import COPY, READER
 from campus_history.own import MARK
 from campus_history.settings import settings_of
 from campus_jobs.reader import PORT
 
-Json = dict[str, Any]
 Render = Callable[..., list[Json]]
-Objects = dict[tuple[str, str], Json]
 
 TEMPLATES = tuple(("snapshots", f"page_{name}.yml.j2") for name in ("fence", "rights", "network", "workloads"))
 OTHERWISE: Json = {
@@ -33,13 +32,6 @@ OTHERWISE: Json = {
     "snapshots_image_pull_secrets": ["one"],
     "snapshots_page_memory": "1Gi",
 }
-
-
-def by_name(rendered: list[Json]) -> Objects:
-    """Objects by kind and name, none of them twice."""
-    found = {(item["kind"], item["metadata"]["name"]): item for item in rendered}
-    assert len(found) == len(rendered)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +65,8 @@ def test_every_object_is_labelled_as_ours(objects: Objects, otherwise: Objects) 
 
 
 def test_two_hubs_of_a_cluster_do_not_share_what_belongs_to_no_namespace(objects: Objects, otherwise: Objects) -> None:
-    def shared(found: Objects) -> set[tuple[str, str]]:
-        return {key for key, item in found.items() if "namespace" not in item["metadata"]}
-
-    assert len(shared(objects)) == 6
-    assert not shared(objects) & shared(otherwise)
+    assert len(without_namespace(objects)) == 6
+    assert not without_namespace(objects) & without_namespace(otherwise)
 
 
 def test_the_page_is_told_what_it_needs(objects: Objects, otherwise: Objects) -> None:

@@ -8,18 +8,16 @@ import importlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import manifest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_run import ARGUMENTS
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import disk
+from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import Json, Objects, by_name, without_namespace
 from campus_jobs.listing import RUNS
 from campus_jobs.server import PORT
 
-Json = dict[str, Any]
 Render = Callable[..., list[Json]]
-Objects = dict[tuple[str, str], Json]
 
 TEMPLATES = tuple(("snapshots", f"{name}.yml.j2") for name in ("fence", "rights", "config", "network", "workloads"))
 OTHERWISE: Json = {
@@ -38,13 +36,6 @@ OTHERWISE: Json = {
     "snapshots_tolerations": [{"key": "services", "operator": "Exists"}],
     "snapshots_metrics_from": [{"namespaceSelector": {}}],
 }
-
-
-def by_name(rendered: list[Json]) -> Objects:
-    """Objects by kind and name, none of them twice."""
-    found = {(item["kind"], item["metadata"]["name"]): item for item in rendered}
-    assert len(found) == len(rendered)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +69,8 @@ def test_every_object_is_labelled_as_ours(objects: Objects, otherwise: Objects) 
 
 
 def test_two_hubs_of_a_cluster_do_not_share_what_belongs_to_no_namespace(objects: Objects, otherwise: Objects) -> None:
-    def shared(found: Objects) -> set[tuple[str, str]]:
-        return {key for key, item in found.items() if "namespace" not in item["metadata"]}
-
-    assert len(shared(objects)) == 6
-    assert not shared(objects) & shared(otherwise)
+    assert len(without_namespace(objects)) == 6
+    assert not without_namespace(objects) & without_namespace(otherwise)
 
 
 def test_one_run_at_a_time_and_none_that_goes_on_for_ever(objects: Objects, otherwise: Objects) -> None:
