@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import Objects, by_name
 from campus_proxy.settings import Settings
 
 Render = Callable[..., list[dict[str, Any]]]
-Objects = dict[tuple[str, str], dict[str, Any]]
 
 TEMPLATES = tuple(("proxy", f"{name}.yml.j2") for name in ("namespace", "rights", "config", "network", "workloads"))
 # What role variables hold when they come from the command line, too: text.
@@ -32,12 +32,6 @@ EVERYTHING: dict[str, Any] = {
     "proxy_student_port": 9999,
     "proxy_egress": [{"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]}],
 }
-
-
-def by_name(objects: list[dict[str, Any]]) -> Objects:
-    found = {(item["kind"], item["metadata"]["name"]): item for item in objects}
-    assert len(found) == len(objects)
-    return found
 
 
 @pytest.fixture(scope="module")
