@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
 from ansible_collections.campus.jupyterhub.tests.cluster.support import ready, wait_until
 from ansible_collections.campus.jupyterhub.tests.snapshots.objects import claim, pod
-from ansible_collections.campus.jupyterhub.tests.snapshots.world import DRIVER, DRIVER_NAME, STORAGE, World
+from ansible_collections.campus.jupyterhub.tests.snapshots.world import World
 from kubernetes.client.exceptions import ApiException
 
 SECONDS = 120
@@ -58,6 +57,7 @@ class Crowd:
         wait_until("the pod with the disks runs", self._runs, SECONDS)
         volumes = [self._core.read_persistent_volume(each.spec.volume_name) for each in self.claims()]
         self.handles = [each.spec.csi.volume_handle for each in volumes]
+        assert not self._world.unmounted(self.handles)
 
     def _runs(self) -> bool:
         return ready(self._core.read_namespaced_pod(self._pod, self._namespace))
@@ -74,19 +74,7 @@ class Crowd:
         except ApiException as error:
             if error.status != 404:
                 raise
-        wait_until("no disk is mounted", self._is_unmounted, SECONDS)
-
-    def _is_unmounted(self) -> bool:
-        # kubelet's own names for where it mounts a disk for all pods of a node.
-        folders = [hashlib.sha256(handle.encode()).hexdigest() for handle in self.handles]
-        try:
-            said = [self._world.kube.run_in(each, "cat", "/proc/mounts") for each in self._drivers()]
-        except ApiException:
-            return False
-        return bool(said) and not any(f"{DRIVER_NAME}/{folder}" in mounts for mounts in said for folder in folders)
-
-    def _drivers(self) -> list[Any]:
-        return self._world.kube.pods(DRIVER, STORAGE)
+        wait_until("no disk is mounted", lambda: self._world.unmounted(self.handles), SECONDS)
 
     def grow_at_start(self, size: int) -> None:
         """Start the pod again, so often as it may take, until every claim has that many bytes."""

@@ -90,7 +90,7 @@ def test_disks_grow_to_what_was_asked_for(world: World, crowd: Crowd, driver: Dr
         assert [row["state"] for row in asked["disks"]] == ["asked"] * COUNT
         wait_until("the node is told", lambda: death.done() or crowd.is_told(), 60)
         crowd.look_again()
-        assert 0 < death.result() < COUNT
+        assert 0 < death.result() < COUNT, "it did not die in the middle"
     driver.back()
     crowd.grow_at_start(WANTED)
     # The file system's own tables take a part of the size.
@@ -109,7 +109,7 @@ def test_disks_that_are_deleted_are_gone_and_nothing_else(world: World, crowd: C
     with ThreadPoolExecutor() as pool:
         death = pool.submit(driver.die_in_the_middle, GONE, *crowd.handles)
         crowd.delete()
-        assert 0 < death.result() < COUNT
+        assert 0 < death.result() < COUNT, "it did not die in the middle"
     driver.back()
     wait_until("the disks are gone", lambda: not {*world.volumes()} & {*crowd.handles}, 180)
     assert {*world.volumes()} == others

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +30,8 @@ DRIVER = "app=jupyterhub,component=storage-driver"
 DRIVER_NAME = "local.csi.campus.jupyterhub"
 POOL = "/var/lib/campus-jupyterhub/pool"
 
-FULL = pytest.mark.skipif(os.environ.get("JUPYTERHUB_SNAPSHOTS") != "full", reason="part of the full form")
+IS_FULL = os.environ.get("JUPYTERHUB_SNAPSHOTS") == "full"
+FULL = pytest.mark.skipif(not IS_FULL, reason="part of the full form")
 """For what takes longer than a test of every run may."""
 
 # The client of Kubernetes would make Python of an answer in JSON.
@@ -179,3 +181,19 @@ class World:
         command = f"ls {POOL}/partial {POOL}/trash | grep -e ^disk- -e ^snap- || true"
         pods = self.kube.pods(DRIVER, STORAGE)
         return [line for pod in pods for line in self.kube.run_in(pod, "sh", "-c", command).split()]
+
+    def unmounted(self, handles: Iterable[str]) -> bool:
+        """Say whether none of these disks is mounted anywhere; false while a driver is away."""
+        # So kubelet calls the folder where it mounts a disk for all pods of its node.
+        folders = [f"{DRIVER_NAME}/{hashlib.sha256(handle.encode()).hexdigest()}/" for handle in handles]
+        try:
+            said = [self.kube.run_in(pod, "cat", "/proc/mounts") for pod in self.kube.pods(DRIVER, STORAGE)]
+        except ApiException:
+            return False
+        return bool(said) and not any(folder in mounts for mounts in said for folder in folders)
+
+    def in_pool(self, handle: str, command: str) -> str:
+        """What a shell command says in the folder of a disk in the pool, wherever that is."""
+        script = f"cd {POOL}/volumes/$0 2>/dev/null || exit 0; {command}"
+        pods = self.kube.pods(DRIVER, STORAGE)
+        return "".join(self.kube.run_in(pod, "sh", "-c", script, handle) for pod in pods)
