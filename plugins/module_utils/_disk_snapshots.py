@@ -7,6 +7,7 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ RUN: Final = "campus.jupyterhub/run"
 REASON: Final = "campus.jupyterhub/reason"
 
 _NAME: Final = 253 - len("-20261125-090000-000")
+_TIME: Final = re.compile(r".+-\d{8}-\d{6}-\d{3}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Snapshot:
 def snapshot_name(disk: Disk, now: datetime) -> str:
     """Return the name of the snapshot of a disk at a time, to the millisecond: two runs at once do not meet."""
     return f"{disk.name[:_NAME]}-{now.astimezone(UTC):%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"
+
+
+def is_named_as_ours(name: str) -> bool:
+    """Say whether a snapshot's name is one that ``snapshot_name`` gives."""
+    return bool(_TIME.fullmatch(name))
 
 
 def manifest(disk: Disk, snapshot_class: str, now: datetime, run: str, reason: str) -> Json:

@@ -7,16 +7,16 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_events import warn, warning_about
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
     API,
     OURS,
@@ -24,6 +24,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
     snapshot_of,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import policy_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_leftovers import LeftBehind, left_behind
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_plan import (
     Pruning,
     Step,
@@ -37,7 +38,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_take i
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
     CHOICE,
     DISKS,
-    Disk,
     chosen,
     disk_of,
 )
@@ -73,6 +73,8 @@ class Report:
     diff: Mapping[str, str]
     run: str
     """What the labels of its snapshots begin with."""
+    left_behind: list[Json] = field(default_factory=list)
+    """A dictionary a content that an earlier run left behind: content, snapshot, state, message."""
 
     def count(self, state: str) -> int:
         """Return how many disks ended in a state."""
@@ -83,11 +85,18 @@ class Report:
         """How many snapshots were removed."""
         return sum(len(disk["removed"]) for disk in self.disks)
 
+    def along_with(self, left_behind: Iterable[Json]) -> Report:
+        """Return the report of a run that also removed, or would remove, what an earlier one left behind."""
+        rows = list(left_behind)
+        lines = [f"left behind: {each['content']}\n" for each in rows if each["state"] == "removed"]
+        diff = {**self.diff, "before": "".join([self.diff["before"], *lines])}
+        return replace(self, left_behind=rows, diff=diff)
+
     def as_dict(self) -> Json:
         """Return what the module returns."""
         taken = sum(1 for disk in self.disks if disk["snapshot"])
         return {
-            "changed": bool(taken or self.removed),
+            "changed": bool(taken or self.removed or any(each["state"] == "removed" for each in self.left_behind)),
             "run": self.run,
             "disks": self.disks,
             "taken": taken,
@@ -95,16 +104,18 @@ class Report:
             # The word failed alone is Ansible's own.
             "failed_disks": self.count("failed"),
             "removed": self.removed,
+            "left_behind": self.left_behind,
         }
 
     @property
     def message(self) -> str:
-        """One sentence about what failed; empty when nothing did."""
+        """What failed, for people; empty when nothing did."""
         failed = [disk for disk in self.disks if disk["state"] == "failed"]
-        if not failed:
-            return ""
         more = f" The others are in the list of disks: {len(failed) - 1} more." if len(failed) > 1 else ""
-        return f"{len(failed)} of {len(self.disks)} disks failed. {failed[0]['message']}{more}"
+        of_disks = f"{len(failed)} of {len(self.disks)} disks failed. {failed[0]['message']}{more}" if failed else ""
+        stuck = [each["message"] for each in self.left_behind if each["state"] == "failed"]
+        of_contents = f"What an earlier run left behind is still there. {stuck[0]}" if stuck else ""
+        return f"{of_disks} {of_contents}".strip()
 
 
 def wish_of(options: Mapping[str, Any]) -> Wish:
@@ -135,7 +146,7 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
     wish = wish_of(options)
     namespace = options["namespace"]
     cluster.expect_uid(options["cluster_uid"])
-    _require_class(cluster, options["snapshot_class"], wish.take)
+    driver = _driver(cluster, options["snapshot_class"], wish.take)
     if options["spread"] and not check:
         clock.sleep(random.uniform(0, options["spread"]))
     claims = cluster.list("PersistentVolumeClaim", "v1", namespace, DISKS)
@@ -145,17 +156,52 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
     plan = steps(disks, snapshots, wish, now)
     run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     wanted = [step.disk for step in plan if not step.why_not]
+    # A run over a few disks is asked about those alone.
+    whole = wish.policy is not None and not any(options[name] for name in ("students", "courses", "query"))
+    known = {snapshot.name for snapshot in snapshots}
     if check:
         taken = {disk.name: Taken(snapshot_name(disk, now), now, "") for disk in wanted}
-        return _report(run, plan, taken, _prunings(plan, wish, now, taken), {})
+        left = _left_behind(cluster, known, namespace, driver) if whole else []
+        return _report(run, plan, taken, _prunings(plan, wish, now, taken), {}).along_with(map(_left_row, left))
     parallel, timeout = options["parallel"], options["timeout"]
     order = Order(namespace, options["snapshot_class"], options["reason"], run, now, parallel, timeout)
     taken = take_all(cluster, wanted, order, clock)
     prunings = _prunings(plan, wish, now, taken)
     going = [snapshot for found in prunings for snapshot in found.remove]
-    report = _report(run, plan, taken, prunings, remove_all(cluster, going, parallel, timeout, clock))
+    errors = remove_all(cluster, going, parallel, timeout, clock)
+    report = _report(run, plan, taken, prunings, errors)
+    if whole:
+        # Last: what there is to protect comes first.
+        known |= {found.name for found in taken.values()}
+        report = report.along_with(_remove_left_behind(cluster, known, driver, order, clock))
     _tell(cluster, plan, report, now)
     return report
+
+
+def _left_behind(cluster: Any, known: Container[str], namespace: str, driver: str) -> list[LeftBehind]:
+    """Return what is left of snapshots that are gone; one whose snapshot is there after all is none."""
+    contents = cluster.each("VolumeSnapshotContent", API)
+    found = left_behind(contents, known, namespace, driver)
+    return [each for each in found if cluster.get("VolumeSnapshot", each.name, namespace, API) is None]
+
+
+def _remove_left_behind(cluster: Any, known: Container[str], driver: str, order: Order, clock: Clock) -> list[Json]:
+    """Remove what an earlier run left behind; that it cannot be looked for undoes nothing of this one."""
+    try:
+        left = _left_behind(cluster, known, order.namespace, driver)
+    except ClusterError as error:
+        return [_left_row(LeftBehind("", order.namespace, "", ""), str(error))]
+    errors = remove_all(cluster, left, order.parallel, order.timeout, clock)
+    return [_left_row(each, errors.get(each.name, "")) for each in left]
+
+
+def _left_row(left: LeftBehind, trouble: str = "") -> Json:
+    return {
+        "content": left.content,
+        "snapshot": left.name,
+        "state": "failed" if trouble else "removed",
+        "message": trouble,
+    }
 
 
 def _prunings(plan: Iterable[Step], wish: Wish, now: datetime, taken: Mapping[str, Taken]) -> list[Pruning]:
@@ -165,11 +211,13 @@ def _prunings(plan: Iterable[Step], wish: Wish, now: datetime, taken: Mapping[st
     return [pruning(step, wish, now, found.name, found.time) for step, found in new]
 
 
-def _require_class(cluster: Any, name: str, needed: bool) -> None:
-    """Refuse a class that is not there, before anything is taken."""
-    if needed and cluster.get("VolumeSnapshotClass", name, None, API) is None:
+def _driver(cluster: Any, name: str, needed: bool) -> str:
+    """Return whose snapshots those of a class are; one that is needed and not there is refused."""
+    found = cluster.get("VolumeSnapshotClass", name, None, API)
+    if found is None and needed:
         hint = "Name one that there is, or run the role storage, which makes it."
         raise ClusterError("take snapshots with", f"VolumeSnapshotClass {name}", "it is not there", hint, 404)
+    return str((found or {}).get("driver", ""))
 
 
 def _report(
@@ -200,30 +248,5 @@ def _tell(cluster: Any, plan: Iterable[Step], report: Report, now: datetime) -> 
     disks = {step.disk.name: step.disk for step in plan}
     for line in report.disks:
         if line["state"] == "failed":
-            # A run that may not write events has still done its work.
-            with contextlib.suppress(ClusterError):
-                cluster.create(_event(disks[line["disk"]], line["message"], now, report.run))
-
-
-def _event(disk: Disk, message: str, now: datetime, run: str) -> Json:
-    """Return the warning about a disk as an Event; its note may have 1024 characters."""
-    stamp = f"{now:%Y-%m-%dT%H:%M:%SZ}"
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{disk.name[:200]}.{run}", "namespace": disk.namespace},
-        "involvedObject": {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "name": disk.name,
-            "namespace": disk.namespace,
-            "uid": disk.uid,
-        },
-        "type": "Warning",
-        "reason": "SnapshotFailed",
-        "message": message[:1024],
-        "source": {"component": "campus.jupyterhub"},
-        "firstTimestamp": stamp,
-        "lastTimestamp": stamp,
-        "count": 1,
-    }
+            disk = disks[line["disk"]]
+            warn(cluster, warning_about(disk, "SnapshotFailed", line["message"], now, report.run))

@@ -18,6 +18,9 @@ description:
   - One disk's failure never stops the others; the module fails at the end and says which they were. A warning is put
     beside the claim of each as an Event.
   - Without any of the O(keep_last) to O(keep_within) options nothing is removed.
+  - A run over all disks that removes old snapshots also goes on with what an earlier one left when it was killed.
+    It deletes contents of this namespace and of the class's driver that were marked to be deleted and whose snapshots
+    are gone.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - campus.jupyterhub.student_disks
@@ -143,6 +146,18 @@ removed:
   returned: always, except when nothing could be begun
   type: int
   sample: 1
+left_behind:
+  description:
+    - One entry a VolumeSnapshotContent that an earlier run left behind.
+      C(state) is C(removed) or C(failed), and C(message) says why.
+  returned: always, except when nothing could be begun
+  type: list
+  elements: dict
+  sample:
+    - content: snapcontent-0b5a5f3e-1f5c-4d0e-9a53-5a3f0f5f8a11
+      snapshot: claim-ann-40example-2eedu---d9bcb1cf-20261124-080000-456
+      state: removed
+      message: ""
 run:
   description: What the label C(campus.jupyterhub/run) of the snapshots of this run begins with.
   returned: always, except when nothing could be begun

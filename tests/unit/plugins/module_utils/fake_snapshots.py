@@ -10,6 +10,12 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove
 
 Json = dict[str, Any]
 
+DRIVER = "local.csi.campus.jupyterhub"
+
+
+class KilledError(BaseException):
+    """The program was killed here."""
+
 
 class FakeClock:
     """Time that passes only when somebody sleeps."""
@@ -31,12 +37,16 @@ class FakeCluster:
     """Objects by kind and name; `finish` says what a driver makes of a snapshot that is looked at."""
 
     def __init__(self, *items: Json, finish: Callable[[Json], None] | None = None) -> None:
-        self.objects: dict[str, dict[str, Json]] = {"VolumeSnapshotClass": {"jupyterhub": {}}}
+        self.objects: dict[str, dict[str, Json]] = {"VolumeSnapshotClass": {"jupyterhub": {"driver": DRIVER}}}
         self.under_way: list[int] = []
         self.stuck: set[str] = set()
         """Contents that never go."""
         self.unheard: set[str] = set()
         """Contents whose new policy the controller does not know yet when their snapshot goes."""
+        self.kill_at = ""
+        """Kind of the object after whose deletion the program dies."""
+        self.unlisted: ClusterError | None = None
+        """Why contents cannot be listed."""
         self.refused: dict[str, ClusterError] = {}
         """Why no snapshot can be made, by the name of the claim."""
         self._finish = finish or ready
@@ -55,7 +65,14 @@ class FakeCluster:
     def _keep_content(self, snapshot: Json) -> None:
         name = snapshot["status"]["boundVolumeSnapshotContentName"]
         meta = {"name": name, "uid": f"uid-{name}"}
-        content = {"kind": "VolumeSnapshotContent", "metadata": meta, "spec": {"deletionPolicy": "Retain"}}
+        reference = {key: snapshot["metadata"].get(key) for key in ("name", "namespace", "uid")}
+        spec = {
+            "deletionPolicy": "Retain",
+            "driver": DRIVER,
+            "source": {"volumeHandle": "disk"},
+            "volumeSnapshotRef": reference,
+        }
+        content = {"kind": "VolumeSnapshotContent", "metadata": meta, "spec": spec}
         self.objects.setdefault("VolumeSnapshotContent", {})[name] = content
 
     def expect_uid(self, wanted: str) -> None:
@@ -69,6 +86,8 @@ class FakeCluster:
         self, kind: str, api_version: str = "v1", namespace: str | None = None, label_selector: str | None = None
     ) -> Iterator[Json]:
         """Yield the objects of a kind that have the labels."""
+        if kind == "VolumeSnapshotContent" and self.unlisted:
+            raise self.unlisted
         yield from self.list(kind, api_version, namespace, label_selector)
 
     def list(
@@ -111,7 +130,9 @@ class FakeCluster:
 
     def delete(self, kind: str, name: str, namespace: str | None, uid: str, api_version: str = "v1") -> bool:
         """Remove a snapshot, with what it keeps where the policy says so, or a content alone."""
-        item = self.objects[kind][name]
+        item = self.objects[kind].get(name)
+        if item is None:
+            return False
         assert item["metadata"]["uid"] == uid
         if kind == "VolumeSnapshotContent":
             self._let_go(name)
@@ -120,6 +141,8 @@ class FakeCluster:
         content = (item.get("status") or {}).get("boundVolumeSnapshotContentName")
         if content and content not in self.unheard:
             self._let_go(content)
+        if self.kill_at == kind:
+            raise KilledError
         return True
 
     def _let_go(self, content: str) -> None:

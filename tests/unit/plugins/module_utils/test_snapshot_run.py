@@ -12,6 +12,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_snapshots import (
     FakeClock,
     FakeCluster,
+    KilledError,
     ready,
 )
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import claim, snapshot
@@ -127,6 +128,65 @@ def test_a_content_that_its_controller_forgot_goes_as_well() -> None:
     cluster.unheard = {f"snapcontent-{old['metadata']['name']}"}
     assert run(cluster, keep_last=2)["removed"] == 1
     assert f"snapcontent-{old['metadata']['name']}" not in cluster.names("VolumeSnapshotContent")
+
+
+@pytest.fixture
+def killed() -> FakeCluster:
+    """A run was killed when it had deleted a snapshot, whose content its controller then forgot."""
+    old = snapshot(ago(days=2), name="claim-ann-20261123-090000-000")
+    cluster = FakeCluster(claim("ann"), old, snapshot(ago(days=1), name="claim-ann-20261124-090000-000"))
+    cluster.unheard = {LEFT}
+    cluster.kill_at = "VolumeSnapshot"
+    with pytest.raises(KilledError):
+        run(cluster, take=False, keep_last=1)
+    cluster.kill_at = ""
+    assert cluster.objects["VolumeSnapshotContent"][LEFT]["spec"]["deletionPolicy"] == "Delete"
+    return cluster
+
+
+LEFT = "snapcontent-claim-ann-20261123-090000-000"
+
+
+def test_what_a_killed_run_left_behind_goes_in_the_next(killed: FakeCluster) -> None:
+    told = run(killed, check=True, take=False, keep_last=1)
+    assert [(row["content"], row["state"]) for row in told["left_behind"]] == [(LEFT, "removed")]
+    assert (told["changed"], f"left behind: {LEFT}\n" in told["diff"]["before"]) == (True, True)
+    assert LEFT in killed.names("VolumeSnapshotContent")
+    done = run(killed, take=False, keep_last=1)
+    assert (done["left_behind"], done["diff"], done["message"]) == (told["left_behind"], told["diff"], "")
+    assert killed.names("VolumeSnapshotContent") == ["snapcontent-claim-ann-20261124-090000-000"]
+    again = run(killed, take=False, keep_last=1)
+    assert (again["changed"], again["left_behind"]) == (False, [])
+
+
+@pytest.mark.parametrize("given", [{}, {"keep_last": 1, "students": ["ann"]}], ids=["no policy", "one student"])
+def test_only_a_run_that_prunes_all_looks_for_it(killed: FakeCluster, given: Json) -> None:
+    assert run(killed, take=False, **given)["left_behind"] == []
+    assert LEFT in killed.names("VolumeSnapshotContent")
+
+
+def test_a_content_whose_snapshot_is_there_is_not_left_behind(killed: FakeCluster) -> None:
+    back = snapshot(ago(days=2), name="claim-ann-20261123-090000-000")
+    # Nothing lists it as the collection's, and it is there.
+    back["metadata"]["labels"] = {}
+    killed.objects["VolumeSnapshot"][back["metadata"]["name"]] = back
+    assert run(killed, take=False, keep_last=1)["left_behind"] == []
+    assert LEFT in killed.names("VolumeSnapshotContent")
+
+
+def test_what_is_left_behind_and_does_not_go_is_told(killed: FakeCluster) -> None:
+    killed.stuck = {LEFT}
+    result = run(killed, keep_last=2, timeout=30)
+    assert (states(result), result["left_behind"][0]["state"]) == ({"ann": "taken"}, "failed")
+    assert result["message"].startswith("What an earlier run left behind is still there. Could not free the space of ")
+    assert LEFT not in result["diff"]["before"]
+
+
+def test_contents_that_cannot_be_listed_undo_nothing_of_a_run(killed: FakeCluster) -> None:
+    killed.unlisted = ClusterError("list", "VolumeSnapshotContent objects", "forbidden", "Grant it.", 403)
+    result = run(killed, keep_last=2)
+    assert (result["taken"], states(result)) == (1, {"ann": "taken"})
+    assert "Could not list VolumeSnapshotContent objects: forbidden. Grant it." in result["message"]
 
 
 def test_space_that_is_not_freed_is_a_failure() -> None:
