@@ -10,17 +10,21 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk, snapshot_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import manifest_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import is_good, written
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, moment
 
 Json = dict[str, Any]
 
 COMPARE: Final = "compare"
 RECORD: Final = "record"
+MARK: Final = "campus.jupyterhub/drill"
+"""Label of all that drills make: the schedule's account may make and delete nothing else."""
+READER: Final = "reader"
 PLANNED, EQUAL, DIFFERENT, RECORDED, FAILED = "planned", "equal", "different", "recorded", "failed"
 
 
@@ -75,12 +79,28 @@ def trials(disks: Sequence[Disk], items: Iterable[Json], actions: Sequence[str],
     return [each for action, found in wanted if action in actions for each in _some(found, sample, seed)]
 
 
+def left_behind(items: Iterable[Json], before: datetime) -> list[str]:
+    """Return the names of what drills made before a time, and nobody will take away any more."""
+    made = [item["metadata"] for item in items if (item["metadata"].get("labels") or {}).get(MARK) == READER]
+    return [meta["name"] for meta in made if moment(meta["creationTimestamp"]) < before]
+
+
 def _some(found: list[Trial], sample: int, seed: str) -> list[Trial]:
     """Return some of the trials, in their order."""
     if not sample or sample >= len(found):
         return found
     kept = set(random.Random(seed).sample(range(len(found)), sample))
     return [each for index, each in enumerate(found) if index in kept]
+
+
+def trouble_of(row: Json) -> tuple[str, str] | None:
+    """Return for a row that went wrong a word for programs and a sentence for people."""
+    if row["state"] == DIFFERENT:
+        differs = ", ".join(row["differs"])
+        return "SnapshotDiffers", f"The snapshot {row['snapshot']} is not what was recorded of it: {differs}."
+    if row["state"] == FAILED:
+        return "SnapshotNotRestored", f"The snapshot {row['snapshot']} could not be restored: {row['message']}"
+    return None
 
 
 def sentence(rows: Sequence[Json]) -> str:

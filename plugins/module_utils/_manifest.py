@@ -1,6 +1,8 @@
 # Copyright: campus.jupyterhub contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What was on a disk when its snapshot was taken, as hashes kept beside the snapshot in the API server. Pure.
+"""What was on a disk when its snapshot was taken, as hashes kept with the snapshot in the API server. Pure.
+
+What the last comparison with them found is kept there too, so that figures can tell without any of the jobs.
 
 Private to the collection: it may change in any release.
 """
@@ -8,13 +10,27 @@ Private to the collection: it may change in any release.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
+
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import moment
 
 Json = dict[str, Any]
 
 MANIFEST: Final = "campus.jupyterhub/manifest"
 """Annotation of a snapshot with the hashes of its content."""
+COMPARED: Final = "campus.jupyterhub/compared"
+"""Annotation of a snapshot with what was found when it was last restored and compared."""
 SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison of a restored snapshot with its record found."""
+
+    time: datetime
+    equal: bool
 
 
 def recorded(report: Json) -> Json:
@@ -26,6 +42,26 @@ def manifest_of(item: Json) -> Json:
     """Return the hashes that were recorded when a snapshot was taken, empty when none were."""
     text = (item["metadata"].get("annotations") or {}).get(MANIFEST)
     return dict(json.loads(text)) if text else {}
+
+
+def is_recorded(item: Json) -> bool:
+    """Say whether a snapshot has a record, without reading it."""
+    return MANIFEST in (item["metadata"].get("annotations") or {})
+
+
+def compared(found: Comparison) -> Json:
+    """Return the patch of a snapshot that keeps what a comparison found."""
+    text = json.dumps({"equal": found.equal, "time": f"{found.time:%Y-%m-%dT%H:%M:%SZ}"}, sort_keys=True)
+    return {"metadata": {"annotations": {COMPARED: text}}}
+
+
+def comparison_of(item: Json) -> Comparison | None:
+    """Return what the last comparison of a snapshot found; None when there was none, or somebody spoilt the note."""
+    try:
+        noted = json.loads((item["metadata"].get("annotations") or {}).get(COMPARED, ""))
+        return Comparison(moment(noted["time"]), noted["equal"] is True)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def differences(recorded: Json, found: Json) -> list[str]:

@@ -83,6 +83,12 @@ def side_claim(
     }
 
 
+def labelled(item: Json, labels: Mapping[str, str]) -> Json:
+    """Return an object with further labels, by which it is known who made it."""
+    meta = item["metadata"]
+    return {**item, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), **labels}}}
+
+
 def is_side_disk_of(claim: Json, snapshot: str) -> bool:
     """Say whether a claim is a side disk of the collection made from this snapshot."""
     meta = claim["metadata"]

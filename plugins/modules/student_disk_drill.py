@@ -15,7 +15,10 @@ description:
     Students notice nothing.
   - First compares a sample with what was recorded when their snapshots were new, then records the newest snapshots of
     another sample. A record is an annotation of the snapshot, so it is kept by the API server and not by the storage.
+  - What a comparison found is kept in the same way, for the figures.
   - One that differs or cannot be restored never stops the others; the module fails at the end and says which they were.
+    A warning is put beside the claim of each as an Event.
+  - What a drill that was killed left behind is removed first, once it is older than any drill that goes on could be.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - campus.jupyterhub.student_disks
@@ -38,7 +41,7 @@ options:
     type: int
     default: 5
   seed:
-    description: The same text gives the same sample. Without it, it is the date in UTC.
+    description: The same text gives the same sample. Without it, it is the date and hour in UTC.
     type: str
     default: ""
   image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import labelled
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import Api
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, STUDENT
 
@@ -60,8 +61,7 @@ class Own:
 
     def create(self, item: Json) -> Json:
         """Make an object and return it."""
-        labels = {**(item["metadata"].get("labels") or {}), MARK: self._part}
-        return self._api.create({**item, "metadata": {**item["metadata"], "labels": labels}})
+        return self._api.create(labelled(item, {MARK: self._part}))
 
     def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
         """Merge into an object and return it."""

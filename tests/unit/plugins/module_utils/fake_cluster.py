@@ -179,7 +179,9 @@ class FakeCluster:
         key = item["kind"], item["metadata"].get("namespace") or "", item["metadata"]["name"]
         if key in self.objects:
             raise ClusterError("create", key[2], "already exists", "", 409)
-        return self._change(lambda: self.put({**copy.deepcopy(item), "status": {"phase": "Pending"}}))
+        made = {**copy.deepcopy(item), "status": {"phase": "Pending"}}
+        made["metadata"].setdefault("creationTimestamp", "2026-11-26T10:00:00Z")
+        return self._change(lambda: self.put(made))
 
     def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
         key = kind, namespace or "", name

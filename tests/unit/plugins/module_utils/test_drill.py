@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._drill import COMPARE, RECORD, trials
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._drill import COMPARE, MARK, READER, RECORD, trials
 from ansible_collections.campus.jupyterhub.plugins.module_utils._drill_run import ARGUMENTS, drill
-from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import MANIFEST
+from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import (
+    MANIFEST,
+    Comparison,
+    comparison_of,
+)
+from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import LABELS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError, SideDisks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
@@ -16,8 +23,10 @@ from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_
     CLAIM,
     NAMESPACE,
     POD,
+    SNAPSHOT,
     VOLUME,
     FakeCluster,
+    KilledError,
 )
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import disk, snapshot
 from hypothesis import given
@@ -25,12 +34,15 @@ from hypothesis import strategies as st
 
 Json = dict[str, Any]
 
+NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
+STUDENTS = ("ann", "bob", "eve")
+
 
 @pytest.fixture
 def cluster() -> FakeCluster:
     """Three students with a snapshot each; a pod reports what is on its side disk."""
     made = FakeCluster()
-    for student in ("ann", "bob", "eve"):
+    for student in STUDENTS:
         made.disk(student)
         made.snapshot(student=student, data=f"work of {student}")
 
@@ -43,11 +55,11 @@ def cluster() -> FakeCluster:
     return made
 
 
-def run(cluster: FakeCluster, check_mode: bool = False, **options: Any) -> Json:
+def run(cluster: FakeCluster, check_mode: bool = False, now: datetime = NOW, **options: Any) -> Json:
     defaults = {name: each.get("default") for name, each in ARGUMENTS.items()}
     given_options = {**defaults, "students": [], "courses": [], "namespace": NAMESPACE, **options}
     sides = SideDisks(cluster, NAMESPACE, 100, Clock(cluster.clock, cluster.sleep))
-    return drill(cluster, given_options, check_mode, sides)
+    return drill(cluster, given_options, check_mode, sides, now)
 
 
 def states(answer: Json) -> list[tuple[str, str]]:
@@ -65,7 +77,7 @@ def test_what_was_recorded_is_found_again(cluster: FakeCluster) -> None:
     assert (first["changed"], first["failed_trials"]) == (True, 0)
     second = run(cluster)
     assert states(second) == [("ann", "equal"), ("bob", "equal"), ("eve", "equal")]
-    assert (second["changed"], second["failed_trials"]) == (False, 0)
+    assert (second["changed"], second["failed_trials"]) == (True, 0)
     assert second["msg"] == "3 snapshots were restored and are what was recorded; 0 were recorded anew."
     assert leftovers(cluster) == before
 
@@ -78,6 +90,88 @@ def test_a_snapshot_that_has_changed_is_named(cluster: FakeCluster) -> None:
     assert answer["disks"][1]["differs"] == ["essay"]
     assert answer["msg"] == "1 of 3 trials failed. claim-bob-20261125-090000 of bob: differs in essay."
     assert answer["failed_trials"] == 1
+    (event,) = [cluster.found("Event", name) for name in cluster.names("Event")]
+    assert (event["reason"], event["involvedObject"]["name"]) == ("SnapshotDiffers", "claim-bob")
+    assert event["message"] == ("The snapshot claim-bob-20261125-090000 is not what was recorded of it: essay.")
+
+
+def test_what_a_comparison_found_stays_with_the_snapshot(cluster: FakeCluster) -> None:
+    run(cluster)
+    items = {each: cluster.found(SNAPSHOT, f"claim-{each}-20261125-090000") for each in ("ann", "bob")}
+    assert [comparison_of(item) for item in items.values()] == [None, None]
+    cluster.data["claim-bob-20261125-090000"] = "rotten"
+    run(cluster)
+    assert noted(cluster) == {"ann": Comparison(NOW, True), "bob": Comparison(NOW, False), "eve": Comparison(NOW, True)}
+    cluster.data["claim-bob-20261125-090000"] = "work of bob"
+    run(cluster)
+    assert noted(cluster)["bob"] == Comparison(NOW, True)
+
+
+def noted(cluster: FakeCluster) -> dict[str, Comparison | None]:
+    return {each: comparison_of(cluster.found(SNAPSHOT, f"claim-{each}-20261125-090000")) for each in STUDENTS}
+
+
+def test_a_comparison_that_may_not_be_noted_counts_all_the_same(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(cluster)
+
+    def forbidden(*_arguments: Any) -> Json:
+        raise ClusterError("change", "it", "forbidden", "Grant it.", 403)
+
+    monkeypatch.setattr(cluster, "patch", forbidden)
+    assert states(run(cluster)) == [("ann", "equal"), ("bob", "equal"), ("eve", "equal")]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before a change", "after it"])
+def test_whenever_a_drill_is_killed_a_later_one_leaves_nothing(cluster: FakeCluster, after: bool) -> None:
+    before = leftovers(cluster)
+    run(cluster, students=["ann"])
+    for change in range(cluster.changes):
+        cluster.found(SNAPSHOT, "claim-ann-20261125-090000")["metadata"]["annotations"].pop(MANIFEST, None)
+        cluster.changes, cluster.kill_at, cluster.kill_after = 0, change, after
+        with pytest.raises(KilledError):
+            run(cluster, students=["ann"], sample=1)
+        cluster.revive()
+        # At once, it may still go on; later nobody comes back to a snapshot that is in no sample again.
+        later = datetime(2026, 11, 26, 12, tzinfo=UTC)
+        run(cluster, students=["bob"], now=later)
+        assert leftovers(cluster) == before
+
+
+def test_side_disks_that_somebody_else_made_stay(cluster: FakeCluster) -> None:
+    old = {"creationTimestamp": "2026-11-25T10:00:00Z", "namespace": NAMESPACE}
+    restored = {"kind": CLAIM, "metadata": {**old, "name": "restore-1", "labels": dict(LABELS)}}
+    foreign = {"kind": CLAIM, "metadata": {**old, "name": "mine", "labels": {MARK: READER}}}
+    for item in (restored, foreign):
+        cluster.put({**item, "spec": {"volumeName": "v"}, "status": {"phase": "Bound"}})
+    run(cluster)
+    assert {"restore-1", "mine"} <= set(cluster.names(CLAIM))
+
+
+def test_what_goes_on_elsewhere_is_left_alone(cluster: FakeCluster) -> None:
+    meta = {"name": "restore-2", "namespace": NAMESPACE, "labels": {**LABELS, MARK: READER}}
+    made = {"kind": CLAIM, "metadata": {**meta, "creationTimestamp": "2026-11-26T09:55:00Z"}}
+    cluster.put({**made, "spec": {"volumeName": "v"}, "status": {"phase": "Bound"}})
+    run(cluster)
+    assert "restore-2" in cluster.names(CLAIM)
+    run(cluster, now=datetime(2026, 11, 26, 12, tzinfo=UTC))
+    assert "restore-2" not in cluster.names(CLAIM)
+
+
+def test_a_drill_marks_what_it_makes(cluster: FakeCluster) -> None:
+    run(cluster, students=["ann"])
+    (reader,) = cluster.pods_run
+    assert reader["metadata"]["labels"] == {**LABELS, MARK: READER}
+
+
+def test_each_hour_has_a_sample_of_its_own(cluster: FakeCluster) -> None:
+    def sample(hour: int) -> str:
+        (row,) = run(cluster, check_mode=True, sample=1, now=datetime(2026, 11, 26, hour, 37, tzinfo=UTC))["disks"]
+        return str(row["student"])
+
+    assert sample(8) == sample(8)
+    assert len({sample(hour) for hour in range(24)}) == len(STUDENTS)
 
 
 def test_one_that_cannot_be_restored_does_not_stop_the_others(cluster: FakeCluster) -> None:
