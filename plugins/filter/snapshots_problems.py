@@ -17,7 +17,7 @@ version_added: 0.2.0
 short_description: Say what is wrong with the options of the role snapshots
 description:
   - Checks everything that can be known without asking the cluster.
-positional: _input, schedule, deadline
+positional: _input, schedule, deadline, drill
 options:
   _input:
     description: The options of M(campus.jupyterhub.student_disk_snapshot) that every run is given.
@@ -31,6 +31,12 @@ options:
     description: Seconds after which a run is ended.
     type: int
     required: true
+  drill:
+    description:
+      - When restore drills run. C(schedules) has the schedules by the names of the role's options, C(timeout) the
+        seconds of a step, and C(deadline) those after which a run is ended.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -55,6 +61,9 @@ class FilterModule:
         return {"snapshots_problems": snapshots_problems}
 
 
-def snapshots_problems(arguments: Mapping[str, Any], schedule: str, deadline: int | str) -> list[str]:
+def snapshots_problems(
+    arguments: Mapping[str, Any], schedule: str, deadline: int | str, drill: Mapping[str, Any] | None = None
+) -> list[str]:
     """Return the problems of the options."""
-    return _snapshot_schedule.problems(arguments, schedule, int(deadline))
+    found = _snapshot_schedule.problems(arguments, schedule, int(deadline))
+    return found + _snapshot_schedule.drill_problems(drill or {})

@@ -100,6 +100,22 @@ def problems(arguments: Mapping[str, Any], schedule: str, deadline: int) -> list
     return found
 
 
+def drill_problems(drill: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with when the role's restore drills run, a sentence each.
+
+    ``drill`` has ``schedules`` by the option's name, and ``timeout`` and ``deadline`` in seconds; empty for no drills.
+    """
+    schedules = drill.get("schedules") or {}
+    found = [f"{name}: {problem}" for name, text in schedules.items() if (problem := schedule_problem(text))]
+    timeout, deadline = int(drill.get("timeout", 0)), int(drill.get("deadline", 1))
+    if deadline <= timeout:
+        found.append(
+            f"snapshots_drill_deadline is {deadline}, but snapshots_drill_timeout allows {timeout} seconds for one "
+            "step already; raise it, or lower that."
+        )
+    return found
+
+
 def _typed(name: str, value: Any) -> Any:
     kinds = {"int": int, "float": float}
     kind = kinds.get(ARGUMENTS[name]["type"])

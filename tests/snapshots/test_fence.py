@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import MANAGER
 from ansible_collections.campus.jupyterhub.tests.cluster.support import Student
-from ansible_collections.campus.jupyterhub.tests.snapshots.world import GROUP, World
-from kubernetes import client, config
+from ansible_collections.campus.jupyterhub.tests.snapshots.world import GROUP, World, refused
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 Json = dict[str, Any]
@@ -22,9 +22,7 @@ FREE = {"spec": {"deletionPolicy": "Delete"}}
 @pytest.fixture(scope="module")
 def account(world: World) -> client.CustomObjectsApi:
     """The API as the account of the runs has it."""
-    api = config.new_client_from_config(world.site.facts["kubeconfig"], world.site.facts["context"])
-    api.set_default_header("Impersonate-User", f"system:serviceaccount:{world.namespace}:snapshots")
-    return client.CustomObjectsApi(api)
+    return client.CustomObjectsApi(world.as_account("snapshots"))
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +32,12 @@ def content(world: World, mia: Student) -> str:
     return world.snapshots(mia.name)[-1].content
 
 
-def refused(call: Any, *arguments: Any) -> str:
-    """Why the API server refuses a call; empty when it would do it."""
-    try:
-        call(*GROUP, *arguments, dry_run="All")
-    except ApiException as error:
-        return f"{error.status}: {error.body}"
-    return ""
-
-
 def test_space_can_be_given_back(account: client.CustomObjectsApi, content: str) -> None:
-    assert refused(account.patch_cluster_custom_object, CONTENTS, content, FREE) == ""
+    assert refused(account.patch_cluster_custom_object, *GROUP, CONTENTS, content, FREE) == ""
 
 
 def test_a_content_that_is_to_stay_is_not_deleted(account: client.CustomObjectsApi, content: str) -> None:
-    said = refused(account.delete_cluster_custom_object, CONTENTS, content)
+    said = refused(account.delete_cluster_custom_object, *GROUP, CONTENTS, content)
     assert "deletes only contents of snapshots that are to go with them" in said
 
 
@@ -73,7 +62,7 @@ def test_a_content_that_is_to_stay_is_not_deleted(account: client.CustomObjectsA
 def test_nothing_else_of_a_content_can_be_changed(
     account: client.CustomObjectsApi, content: str, body: Json, says: str
 ) -> None:
-    assert says in refused(account.patch_cluster_custom_object, CONTENTS, content, body)
+    assert says in refused(account.patch_cluster_custom_object, *GROUP, CONTENTS, content, body)
 
 
 @contextmanager
@@ -102,13 +91,13 @@ def foreign_content(world: World, driver: str, namespace: str) -> Iterator[str]:
 
 def test_contents_of_other_namespaces_are_left_alone(world: World, account: client.CustomObjectsApi) -> None:
     with foreign_content(world, "local.csi.campus.jupyterhub", "other") as name:
-        said = refused(account.patch_cluster_custom_object, CONTENTS, name, FREE)
+        said = refused(account.patch_cluster_custom_object, *GROUP, CONTENTS, name, FREE)
     assert "changes no contents of snapshots of other namespaces" in said
 
 
 def test_contents_of_other_drivers_are_left_alone(world: World, account: client.CustomObjectsApi) -> None:
     with foreign_content(world, "other.example", world.namespace) as name:
-        said = refused(account.patch_cluster_custom_object, CONTENTS, name, FREE)
+        said = refused(account.patch_cluster_custom_object, *GROUP, CONTENTS, name, FREE)
     assert "changes no contents of snapshots of other drivers than" in said
 
 
@@ -121,12 +110,12 @@ def test_only_snapshots_of_the_collection_are_made(
         "metadata": {"name": "by-hand", "labels": {"app.kubernetes.io/managed-by": MANAGER}},
         "spec": {"source": {"persistentVolumeClaimName": world.disk(mia.name).metadata.name}},
     }
-    where = (world.namespace, "volumesnapshots")
+    where = (*GROUP, world.namespace, "volumesnapshots")
     assert "snapshots of students' disks alone" in refused(account.create_namespaced_custom_object, *where, item)
-    world.objects.create_namespaced_custom_object(*GROUP, *where, item)
+    world.objects.create_namespaced_custom_object(*where, item)
     try:
         assert "snapshots of students' disks alone" in refused(
             account.delete_namespaced_custom_object, *where, "by-hand"
         )
     finally:
-        world.objects.delete_namespaced_custom_object(*GROUP, *where, "by-hand")
+        world.objects.delete_namespaced_custom_object(*where, "by-hand")

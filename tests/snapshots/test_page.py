@@ -14,8 +14,8 @@ from ansible_collections.campus.jupyterhub.tests.browser.student import chromium
 from ansible_collections.campus.jupyterhub.tests.cluster.support import Kube, Site, Student
 from ansible_collections.campus.jupyterhub.tests.snapshots.conftest import at_work
 from ansible_collections.campus.jupyterhub.tests.snapshots.page import MARK, SECONDS, address, close
-from ansible_collections.campus.jupyterhub.tests.snapshots.world import World
-from kubernetes import client, config
+from ansible_collections.campus.jupyterhub.tests.snapshots.world import World, refused
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from playwright.sync_api import Browser, Page, expect
 
@@ -138,9 +138,7 @@ def test_who_is_not_logged_in_comes_to_the_login(site: Site, kept: str, browser:
 @pytest.fixture(scope="module")
 def account(world: World) -> client.CoreV1Api:
     """The API as the page's account has it."""
-    api = config.new_client_from_config(world.site.facts["kubeconfig"], world.site.facts["context"])
-    api.set_default_header("Impersonate-User", f"system:serviceaccount:{world.namespace}:files-history")
-    return client.CoreV1Api(api)
+    return client.CoreV1Api(world.as_account("files-history"))
 
 
 @pytest.fixture(scope="module")
@@ -157,15 +155,6 @@ def reader(world: World) -> Json:
 def marked(item: Json) -> Json:
     item["metadata"]["labels"] = {**LABELS, MARK: "reader"}
     return item
-
-
-def refused(call: Callable[..., Any], *arguments: Any) -> str:
-    """Why the API server refuses a call; empty when it would do it."""
-    try:
-        call(*arguments, dry_run="All")
-    except ApiException as error:
-        return f"{error.status}: {error.body}"
-    return ""
 
 
 def test_a_reader_can_be_made(world: World, account: client.CoreV1Api, reader: Json) -> None:

@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 
 GROUP = ("snapshot.storage.k8s.io", "v1")
 MODULE_SECONDS = 600
+JOB_SECONDS = 300
 MODULES = "ansible_collections.campus.jupyterhub.plugins.modules"
 STORAGE = "jupyterhub-storage"
 DRIVER = "app=jupyterhub,component=storage-driver"
@@ -54,6 +56,15 @@ print("end")
 
 class Failed(AssertionError):
     """A module ended with an error, which is the message."""
+
+
+def refused(call: Callable[..., Any], *arguments: Any) -> str:
+    """Why the API server refuses a call; empty when it would do it. Nothing is really changed."""
+    try:
+        call(*arguments, dry_run="All")
+    except ApiException as error:
+        return f"{error.status}: {error.body}"
+    return ""
 
 
 class World:
@@ -99,6 +110,31 @@ class World:
                 yield process
             finally:
                 process.kill()
+
+    def run_schedule(self, name: str) -> Json:
+        """Run the job that a CronJob would run, now, and return the module's result once it has ended."""
+        template = self.batch.read_namespaced_cron_job(name, self.namespace).spec.job_template
+        called = f"{name}-{uuid.uuid4().hex[:6]}"
+        meta = client.V1ObjectMeta(name=called, labels=template.metadata.labels)
+        self.batch.create_namespaced_job(self.namespace, client.V1Job(metadata=meta, spec=template.spec))
+
+        def ended() -> Any:
+            status = self.batch.read_namespaced_job(called, self.namespace).status
+            return status.succeeded or status.failed
+
+        try:
+            wait_until(f"the job {called} has ended", ended, JOB_SECONDS)
+            said = "\n".join(self.kube.log_of(pod.metadata.name) for pod in self.kube.pods(f"job-name={called}"))
+            assert "{" in said, said
+            return dict(json.loads(said[said.index("{") :]))
+        finally:
+            self.batch.delete_namespaced_job(called, self.namespace, propagation_policy="Background")
+
+    def as_account(self, name: str) -> client.ApiClient:
+        """The API as an account of the hub's namespace has it."""
+        api = config.new_client_from_config(self.site.facts["kubeconfig"], self.site.facts["context"])
+        api.set_default_header("Impersonate-User", f"system:serviceaccount:{self.namespace}:{name}")
+        return api
 
     def disks(self, student: str) -> list[Any]:
         """The claims of a student's disks."""

@@ -14,9 +14,13 @@ from typing import Any, Final
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, snapshot_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, disk_of, moment
 
+from campus_jobs.drills import ACTIONS, Drills
+
 Json = dict[str, Any]
 
 STATES: Final = ("good", "failed", "pending", "deleting")
+SCHEDULE: Final = "snapshots"
+"""The component of the CronJob that takes snapshots."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +51,35 @@ class Figures:
     newest: datetime | None = None
     """When the newest good snapshot was taken."""
     runs: Runs = field(default_factory=Runs)
+    drills: Drills = field(default_factory=Drills)
 
 
 def figures(
     claims: Iterable[Json], snapshots: Iterable[Json], schedules: Iterable[Json], jobs: Iterable[Json]
 ) -> Figures:
-    """Return the figures of one listing; each iterable is gone through once and may be long."""
+    """Return the figures of one listing; each iterable is gone through once, and the first two may be long."""
     states: Counter[str] = Counter()
     kept: dict[str, datetime] = {}
-    for snapshot in map(snapshot_of, snapshots):
+    drills = Drills()
+    for item in snapshots:
+        snapshot = snapshot_of(item)
         state = state_of(snapshot)
         states[state] += 1
+        drills.count(item, state == "good")
         if state == "good":
             kept[snapshot.disk_uid] = max(snapshot.taken, kept.get(snapshot.disk_uid, snapshot.taken))
     disks = list(map(disk_of, claims))
     counted = [disk for disk in disks if disk.bound and not disk.deleting]
+    by_schedule = runs_by_schedule(schedules, jobs)
+    drills.failed_runs = {action: by_schedule[name].failed for action, name in ACTIONS.items() if name in by_schedule}
     return Figures(
         disks=len(disks),
         unprotected=sum(1 for disk in counted if disk.uid not in kept),
         unprotected_since=min((_since(disk, kept) for disk in counted), default=None),
         snapshots={state: states[state] for state in STATES},
         newest=max(kept.values(), default=None),
-        runs=runs_of(schedules, jobs),
+        runs=by_schedule.get(SCHEDULE, Runs()),
+        drills=drills,
     )
 
 
@@ -84,6 +95,16 @@ def state_of(snapshot: Snapshot) -> str:
 def _since(disk: Disk, kept: Mapping[str, datetime]) -> datetime:
     """Return from when on changes to a disk are in no snapshot of it; those of an older claim count for nothing."""
     return kept.get(disk.uid) or moment(disk.created)
+
+
+def runs_by_schedule(schedules: Iterable[Json], jobs: Iterable[Json]) -> dict[str, Runs]:
+    """Return what the Jobs of each CronJob say, by the component that a CronJob and its Jobs are."""
+    listed: dict[str, tuple[list[Json], list[Json]]] = {}
+    for place, items in enumerate((schedules, jobs)):
+        for item in items:
+            component = (item["metadata"].get("labels") or {}).get("component", "")
+            listed.setdefault(component, ([], []))[place].append(item)
+    return {component: runs_of(*both) for component, both in listed.items()}
 
 
 def runs_of(schedules: Iterable[Json], jobs: Iterable[Json]) -> Runs:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, MANAGER, OURS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS
 
 from campus_jobs.figures import Figures, figures
 
 Json = dict[str, Any]
 
-RUNS: Final = "app=jupyterhub,component=snapshots"
+RUNS: Final = f"app=jupyterhub,app.kubernetes.io/managed-by={MANAGER}"
 EVERY: Final = 60.0
 # Of a cluster with a hundred thousand snapshots no more than a tenth of the time is spent on listing.
 REST: Final = 9.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from campus_jobs.drills import Drills
 from campus_jobs.figures import Figures
 
 PREFIX = "campus_snapshots_"
@@ -41,6 +42,17 @@ def _families(figures: Figures, now: datetime) -> Iterator[Family]:
     yield "last_success_timestamp_seconds", "When the last run without a failure ended.", [("", last)]
     yield "last_success_duration_seconds", "How long that run took.", [("", runs.last_seconds)]
     yield "failed_runs", "Runs that failed since then, as far as their Jobs are kept.", [("", runs.failed)]
+    yield from _of_drills(figures.drills)
+
+
+def _of_drills(drills: Drills) -> Iterator[Family]:
+    yield "recorded", "Good snapshots with a record of what is on them.", [("", drills.recorded)]
+    results: list[Sample] = [('{result="equal"}', drills.equal), ('{result="different"}', drills.different)]
+    yield "compared", "Snapshots by what their last comparison with their record found.", results
+    last = drills.last_compared.timestamp() if drills.last_compared else None
+    yield "last_compared_timestamp_seconds", "When a snapshot was last restored and compared.", [("", last)]
+    failed: list[Sample] = [(f'{{action="{action}"}}', count) for action, count in drills.failed_runs.items()]
+    yield "drill_failed_runs", "Runs of the drill that failed since the last one that did not.", failed
 
 
 def _age(then: datetime | None, now: datetime) -> float | None:

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID
+from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import (
+    COMPARED,
+    Comparison,
+    compared,
+    recorded,
+)
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import claim, snapshot
+from campus_jobs.drills import Drills
 from campus_jobs.figures import Figures, Runs, figures, runs_of
 from campus_jobs.text import text
 from hypothesis import given
@@ -98,6 +105,41 @@ def schedule(suspend: bool = False, **status: str) -> Json:
     return {"spec": {"suspend": suspend}, "status": status}
 
 
+def part(item: Json, component: str) -> Json:
+    """The same object, as one that belongs to a part."""
+    return {**item, "metadata": {**item.get("metadata", {}), "labels": {"component": component}}}
+
+
+def test_each_schedule_has_runs_of_its_own() -> None:
+    names = ("snapshots", "snapshots-record", "certificate")
+    jobs = [part(job(8, 8, "Complete"), "snapshots"), part(job(9, 0, "Failed"), "snapshots-record")]
+    found = figures([], [], [part(schedule(), name) for name in names], jobs)
+    assert (found.runs.failed, found.runs.last_seconds) == (0, 30)
+    assert found.drills.failed_runs == {"record": 1}
+
+
+def noted(item: Json, *patches: Json) -> Json:
+    """The same snapshot with notes of drills."""
+    added = {key: value for patch in patches for key, value in patch["metadata"]["annotations"].items()}
+    return changed(item, annotations={**item["metadata"]["annotations"], **added})
+
+
+def test_what_drills_found() -> None:
+    record = recorded({"root": "r"})
+    found = of(
+        [],
+        [
+            snapshot(name="a"),
+            noted(snapshot(name="b"), record),
+            noted(snapshot(name="c"), record, compared(Comparison(at(4), True))),
+            noted(snapshot(name="d"), record, compared(Comparison(at(3), False))),
+            noted(snapshot(name="e", ready=False), record),
+            noted(snapshot(name="f"), {"metadata": {"annotations": {COMPARED: "spoilt"}}}),
+        ],
+    ).drills
+    assert (found.recorded, found.equal, found.different, found.last_compared) == (3, 1, 1, at(4))
+
+
 SUCCESS = at(9) + timedelta(seconds=30)
 
 
@@ -125,7 +167,8 @@ def test_runs(schedules: list[Json], jobs: list[Json], expected: Runs) -> None:
 
 def test_the_text_for_prometheus() -> None:
     runs = Runs(True, at(9), 12.5, 1)
-    known = Figures(3, 1, at(10), {"good": 7, "failed": 0}, at(11), runs)
+    drills = Drills(5, 2, 1, at(4), {"record": 0, "compare": 3})
+    known = Figures(3, 1, at(10), {"good": 7, "failed": 0}, at(11), runs, drills)
     assert [line for line in text(known, 4.25, NOW).splitlines() if not line.startswith("#")] == [
         "campus_snapshots_listing_age_seconds 4.25",
         "campus_snapshots_disks 3",
@@ -138,13 +181,20 @@ def test_the_text_for_prometheus() -> None:
         f"campus_snapshots_last_success_timestamp_seconds {at(9).timestamp():.0f}",
         "campus_snapshots_last_success_duration_seconds 12.5",
         "campus_snapshots_failed_runs 1",
+        "campus_snapshots_recorded 5",
+        'campus_snapshots_compared{result="equal"} 2',
+        'campus_snapshots_compared{result="different"} 1',
+        f"campus_snapshots_last_compared_timestamp_seconds {at(4).timestamp():.0f}",
+        'campus_snapshots_drill_failed_runs{action="record"} 0',
+        'campus_snapshots_drill_failed_runs{action="compare"} 3',
     ]
 
 
 def test_what_is_not_known_is_not_said() -> None:
     said = text(None, 1, NOW)
     assert said.count("\n") == 3
-    assert "newest_age" not in text(Figures(), 1, NOW)
+    for name in ("newest_age", "last_compared", "drill_failed_runs"):
+        assert name not in text(Figures(), 1, NOW)
 
 
 def test_a_clock_that_is_behind_gives_no_negative_age() -> None:

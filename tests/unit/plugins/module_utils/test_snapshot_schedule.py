@@ -117,5 +117,32 @@ def test_what_can_be_meant_is_not_refused() -> None:
     assert schedule.problems(ARGUMENTS, "7 * * * *", 3000) == []
 
 
+DRILL: dict[str, Any] = {
+    "schedules": {"snapshots_drill_record_schedule": "37 * * * *"},
+    "timeout": 600,
+    "deadline": 3000,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, ""),
+        ({"schedules": {"snapshots_drill_record_schedule": "often"}}, "snapshots_drill_record_schedule: 'often' is no"),
+        (
+            {"deadline": 600},
+            "snapshots_drill_deadline is 600, but snapshots_drill_timeout allows 600 seconds for one step already",
+        ),
+    ],
+)
+def test_drills(changed: dict[str, Any], says: str) -> None:
+    said = schedule.drill_problems({**DRILL, **changed})
+    assert (len(said), says in "".join(said)) == (bool(says), True)
+
+
+def test_without_drills_nothing_is_wrong_with_them() -> None:
+    assert schedule.drill_problems({}) == []
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     assert len(schedule.problems({**ARGUMENTS, "parallel": 0}, "often", 10)) == 3

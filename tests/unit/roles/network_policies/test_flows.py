@@ -17,6 +17,7 @@ TEMPLATES = [
     ("proxy", "network.yml.j2"),
     ("snapshots", "network.yml.j2"),
     ("snapshots", "page_network.yml.j2"),
+    ("snapshots", "drill_network.yml.j2"),
 ]
 HUB, PROXY, STUDENT = "hub", "proxy", "singleuser-server"
 
@@ -61,6 +62,13 @@ ENDS: dict[str, Any] = {
         "jupyterhub",
         {"app": "jupyterhub", "component": "restore", "campus.jupyterhub/files-history": "reader"},
     ),
+    "drill that records": part("10.244.1.20", "snapshots-record"),
+    "drill that compares": part("10.244.1.21", "snapshots-compare"),
+    "drill's reader": (
+        "10.244.1.22",
+        "jupyterhub",
+        {"app": "jupyterhub", "component": "restore", "campus.jupyterhub/drill": "reader"},
+    ),
     "restore": part("10.244.1.19", "restore"),
     "Prometheus": ("10.244.1.16", "monitoring", {"app": "prometheus"}),
 }
@@ -94,6 +102,10 @@ ALLOWED = [
     ("files history", "reader", 8080),
     ("files history", "API server", 6443),
     ("files history", "DNS", 53),
+    ("drill that records", "API server", 6443),
+    ("drill that records", "DNS", 53),
+    ("drill that compares", "API server", 6443),
+    ("drill that compares", "DNS", 53),
 ]
 
 DENIED = [
@@ -168,6 +180,15 @@ DENIED = [
     ("reader", "API server", 6443),
     ("reader", "DNS", 53),
     ("reader", "internet", 443),
+    ("drill that records", "internet", 443),
+    ("drill that compares", "student", 8888),
+    ("student", "drill that compares", 8080),
+    ("drill's reader", "API server", 6443),
+    ("drill's reader", "DNS", 53),
+    ("drill's reader", "internet", 443),
+    ("drill that compares", "drill's reader", 8080),
+    ("files history", "drill's reader", 8080),
+    ("student", "drill's reader", 8080),
 ]
 
 

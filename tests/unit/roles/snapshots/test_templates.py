@@ -14,6 +14,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_run import ARGUMENTS
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import disk
 from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import Json, Objects, by_name, without_namespace
+from campus_jobs.figures import SCHEDULE
 from campus_jobs.listing import RUNS
 from campus_jobs.server import PORT
 
@@ -227,6 +228,7 @@ def test_the_fence_lets_through_what_the_module_makes(objects: Objects) -> None:
 def test_the_figures_find_the_runs(objects: Objects) -> None:
     wanted = dict(pair.split("=") for pair in RUNS.split(","))
     schedule = objects["CronJob", "snapshots"]
+    assert {each["metadata"]["labels"]["component"] for each in (schedule, pods(objects)["snapshots"])} == {SCHEDULE}
     assert wanted.items() <= schedule["metadata"]["labels"].items()
     assert wanted.items() <= schedule["spec"]["jobTemplate"]["metadata"]["labels"].items()
     assert wanted.items() <= pods(objects)["snapshots"]["metadata"]["labels"].items()
