@@ -7,6 +7,7 @@ Cluster has them all. Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 Json = dict[str, Any]
@@ -31,6 +32,19 @@ class Lists(Protocol):
         field_selector: str | None = None,
     ) -> list[Json]:
         """Return the objects that match."""
+
+
+class Yields(Protocol):
+    """Reads a great many objects."""
+
+    def each(
+        self,
+        kind: str,
+        api_version: str = "v1",
+        namespace: str | None = None,
+        label_selector: str | None = None,
+    ) -> Iterator[Json]:
+        """Yield the objects that match; no more than a page of them is held at a time."""
 
 
 class Logs(Protocol):

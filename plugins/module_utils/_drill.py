@@ -11,14 +11,15 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk, snapshot_of
-from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import manifest_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import read, record_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import is_good, written
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, moment
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 COMPARE: Final = "compare"
 RECORD: Final = "record"
@@ -59,24 +60,33 @@ def trials(disks: Sequence[Disk], items: Iterable[Json], actions: Sequence[str],
 
     Args:
         disks: the chosen ones.
-        items: all VolumeSnapshots.
+        items: all VolumeSnapshots; gone through once, and may be many.
         actions: COMPARE, RECORD or both.
         sample: how many disks of each action; 0 for all.
         seed: the same gives the same sample.
     """
-    listed = list(items)
-    records = {item["metadata"]["name"]: record for item in listed if (record := manifest_of(item))}
-    own = by_disk(snapshot for item in listed if is_good(snapshot := snapshot_of(item)))
-    comparing, recording = [], []
+    good, records = [], {}
+    for item in items:
+        snapshot = snapshot_of(item)
+        if is_good(snapshot):
+            good.append(snapshot)
+            # As text, and read for those alone that are tried: there may be thousands.
+            records[snapshot.name] = record_of(item)
+    own = by_disk(good)
+    found: dict[str, list[tuple[Disk, Snapshot]]] = {COMPARE: [], RECORD: []}
     for disk in disks:
-        good = own.get(disk.name) or []
-        known = [each for each in good if each.name in records]
+        mine = own.get(disk.name) or []
+        known = [each for each in mine if records[each.name]]
         if known:
-            comparing.append(Trial(COMPARE, disk, known[-1], records[known[-1].name]))
-        if good and good[-1].name not in records:
-            recording.append(Trial(RECORD, disk, good[-1]))
-    wanted = [(COMPARE, comparing), (RECORD, recording)]
-    return [each for action, found in wanted if action in actions for each in _some(found, sample, seed)]
+            found[COMPARE].append((disk, known[-1]))
+        if mine and not records[mine[-1].name]:
+            found[RECORD].append((disk, mine[-1]))
+    return [
+        Trial(action, disk, snapshot, read(records[snapshot.name]))
+        for action, pairs in found.items()
+        if action in actions
+        for disk, snapshot in _some(pairs, sample, seed)
+    ]
 
 
 def left_behind(items: Iterable[Json], before: datetime) -> list[str]:
@@ -85,8 +95,8 @@ def left_behind(items: Iterable[Json], before: datetime) -> list[str]:
     return [meta["name"] for meta in made if moment(meta["creationTimestamp"]) < before]
 
 
-def _some(found: list[Trial], sample: int, seed: str) -> list[Trial]:
-    """Return some of the trials, in their order."""
+def _some(found: list[T], sample: int, seed: str) -> list[T]:
+    """Return some of what was found, in its order."""
     if not sample or sample >= len(found):
         return found
     kept = set(random.Random(seed).sample(range(len(found)), sample))

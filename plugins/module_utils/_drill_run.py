@@ -11,9 +11,10 @@ import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Yields
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_events import warn, warning_about
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._drill import (
@@ -77,8 +78,12 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+class DrillApi(Api, Yields, Protocol):
+    """What a drill needs of a cluster."""
+
+
 def drill(
-    api: Api,
+    api: DrillApi,
     options: Mapping[str, Any],
     check_mode: bool,
     sides: SideDisks | None = None,
@@ -98,7 +103,7 @@ def drill(
         raise RestoreError(f"There is no StorageClass {options['scratch_class']} to make side disks in; name another.")
     claims = api.list(CLAIM, "v1", namespace, DISKS)
     disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])
-    items = api.list("VolumeSnapshot", API, namespace, OURS)
+    items = api.each("VolumeSnapshot", API, namespace, OURS)
     wanted = trials(disks, items, options["actions"], options["sample"], options["seed"] or f"{now:%Y-%m-%d %H}")
     if check_mode:
         rows = [each.row() for each in wanted]

@@ -40,13 +40,17 @@ def recorded(report: Json) -> Json:
 
 def manifest_of(item: Json) -> Json:
     """Return the hashes that were recorded when a snapshot was taken, empty when none were."""
-    text = (item["metadata"].get("annotations") or {}).get(MANIFEST)
-    return dict(json.loads(text)) if text else {}
+    return read(record_of(item))
 
 
-def is_recorded(item: Json) -> bool:
-    """Say whether a snapshot has a record, without reading it."""
-    return MANIFEST in (item["metadata"].get("annotations") or {})
+def record_of(item: Json) -> str:
+    """Return the record of a snapshot as it is kept, empty when there is none."""
+    return str((item["metadata"].get("annotations") or {}).get(MANIFEST, ""))
+
+
+def read(record: str) -> Json:
+    """Return the hashes in a record."""
+    return dict(json.loads(record)) if record else {}
 
 
 def compared(found: Comparison) -> Json:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import comparison_of, is_recorded
+from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import comparison_of, record_of
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ class Drills:
 
     def count(self, snapshot: Json, good: bool) -> None:
         """Add what one VolumeSnapshot says."""
-        self.recorded += good and is_recorded(snapshot)
+        self.recorded += good and bool(record_of(snapshot))
         found = comparison_of(snapshot)
         if found:
             self.equal += found.equal

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Yields
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, MANAGER, OURS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS
 
 from campus_jobs.figures import Figures, figures
-
-Json = dict[str, Any]
 
 RUNS: Final = f"app=jupyterhub,app.kubernetes.io/managed-by={MANAGER}"
 EVERY: Final = 60.0
@@ -21,24 +20,15 @@ EVERY: Final = 60.0
 REST: Final = 9.0
 
 
-class Listed(Protocol):
-    """What is needed of a cluster."""
-
-    def each(
-        self, kind: str, api_version: str = "v1", namespace: str | None = None, label_selector: str | None = None
-    ) -> Iterator[Json]:
-        """Yield the objects that match."""
-
-
 class Lister:
     """Keeps the figures of the last listing; all times are in seconds."""
 
     def __init__(
-        self, connect: Callable[[], Listed], namespace: str, now: Callable[[], float] = time.monotonic
+        self, connect: Callable[[], Yields], namespace: str, now: Callable[[], float] = time.monotonic
     ) -> None:
         """``now`` is a clock that never jumps."""
         self._connect, self._namespace, self._now = connect, namespace, now
-        self._cluster: Listed | None = None
+        self._cluster: Yields | None = None
         self._listed_at = now()
         self._trouble = ""
         self.figures: Figures | None = None
@@ -69,7 +59,7 @@ class Lister:
         self.pause = max(EVERY, REST * (self._listed_at - begin))
         self._say("")
 
-    def _list(self, cluster: Listed) -> Figures:
+    def _list(self, cluster: Yields) -> Figures:
         return figures(
             cluster.each("PersistentVolumeClaim", "v1", self._namespace, DISKS),
             cluster.each("VolumeSnapshot", API, self._namespace, OURS),

@@ -46,8 +46,14 @@ def run(stage: Path, folder: Path, module: str, **arguments: Any) -> tuple[int, 
     return done.returncode, json.loads(done.stdout)
 
 
-def test_it_says_in_a_sentence_that_there_is_no_cluster(stage: Path, tmp_path: Path) -> None:
-    code, result = run(stage, tmp_path, "student_disk_snapshot", namespace="jupyterhub", keep_hourly=24)
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [("student_disk_snapshot", {"keep_hourly": 24}), ("student_disk_drill", {"actions": ["record"]})],
+)
+def test_it_says_in_a_sentence_that_there_is_no_cluster(
+    stage: Path, tmp_path: Path, module: str, options: dict[str, Any]
+) -> None:
+    code, result = run(stage, tmp_path, module, namespace="jupyterhub", **options)
     assert code == 1
     assert result["failed"]
     assert result["msg"].startswith("Could not reach the cluster: ")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
@@ -174,6 +174,11 @@ class FakeCluster:
             and space == (namespace or "")
             and wanted.items() <= (item["metadata"].get("labels") or {}).items()
         ]
+
+    def each(
+        self, kind: str, api_version: str = "v1", namespace: str | None = None, label_selector: str | None = None
+    ) -> Iterator[Json]:
+        yield from self.list(kind, api_version, namespace, label_selector)
 
     def create(self, item: Json) -> Json:
         key = item["kind"], item["metadata"].get("namespace") or "", item["metadata"]["name"]
