@@ -59,10 +59,10 @@ def test_what_a_killed_run_left_behind_goes(world: World, mia: Student) -> None:
     world.objects.patch_cluster_custom_object(*GROUP, "volumesnapshotcontents", lost.content, patch)
     options: dict[str, Any] = {"take": False, "keep_last": 1000}
     told = world.module(SNAPSHOT, check=True, **options)
-    assert [each["content"] for each in told["left_behind"]] == [lost.content]
+    assert lost.content in [each["content"] for each in told["left_behind"]]
     assert lost.content in contents(world)
     done = world.module(SNAPSHOT, **options)
-    assert [(each["content"], each["state"]) for each in done["left_behind"]] == [(lost.content, "removed")]
+    assert (lost.content, "removed") in [(each["content"], each["state"]) for each in done["left_behind"]]
     assert lost.content not in contents(world)
     assert world.module(SNAPSHOT, **options)["left_behind"] == []
     world.nothing_leaks()
