@@ -51,7 +51,7 @@ def listing(top: int, path: str) -> Json:
     """Return what is in a folder, the first MOST_ENTRIES by name, and how many more there are.
 
     Raises:
-        RefusedError: there is no such folder.
+        RefusedError: there is no such folder, or it cannot be read.
     """
     names = names_of(path)
     folder = below(top, names, SNAPSHOT)
@@ -61,6 +61,9 @@ def listing(top: int, path: str) -> Json:
             "entries": [_entry(folder, name) for name in found[:MOST_ENTRIES]],
             "more": max(0, len(found) - MOST_ENTRIES),
         }
+    except OSError as error:
+        # Such as one whose names may be listed and nothing in it opened: said, and not a reader that breaks off.
+        raise RefusedError(f"What is in the folder '{path}' cannot be read: {error.strerror}.") from error
     finally:
         os.close(folder)
 
@@ -138,7 +141,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer /list, /file and /archive, each with ?path= in percent-encoding."""
-        self.close_connection = True
         asked = urlsplit(self.path)
         if not self._trusted():
             self._answer(401, {"error": "Only the page of the students' files may ask."})
@@ -184,6 +186,11 @@ class Handler(BaseHTTPRequestHandler):
                 body.given_up = True
                 raise
             body.close()
+
+    def end_headers(self) -> None:
+        """Say that each answer is the connection's last, so that nobody asks again on one that is about to end."""
+        self.send_header("Connection", "close")
+        super().end_headers()
 
     def _answer(self, status: int, body: Json) -> None:
         data = json.dumps(body).encode()

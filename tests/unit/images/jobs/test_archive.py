@@ -87,3 +87,9 @@ def test_a_large_file_is_written_in_the_large_form(tmp_path: Path, monkeypatch: 
     found = packed(tmp_path)
     assert found.getinfo("hw/large").extract_version >= zipfile.ZIP64_VERSION
     assert found.read("hw/large") == b"x" * 100
+
+
+@pytest.mark.parametrize(("moment", "year"), [(-(2**40), 1980), (2**60, 2107)])
+def test_a_time_that_zip_cannot_write(tmp_path: Path, moment: int, year: int) -> None:
+    status = os.stat_result((0o100644, *[0] * 6, moment, moment, moment))
+    assert archive._info((b"lab",), status).date_time[0] == year
