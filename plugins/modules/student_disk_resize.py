@@ -52,7 +52,8 @@ RETURN = r"""
 disks:
   description:
     - The chosen disks with their sizes in bytes.
-    - C(state) is C(unchanged), C(asked) where it was not waited for, C(grown), C(at_next_start) or C(failed).
+    - C(state) is C(unchanged), C(asked) where it is on its way and was not waited for, C(grown), C(at_next_start) or
+      C(failed).
   returned: success, and when some did not grow
   type: list
   elements: dict
