@@ -150,8 +150,9 @@ def test_bad_snapshots_are_no_proof() -> None:
     [("sample", -1, "sample is -1; it is at least 0."), ("timeout", 0, "timeout is 0; it is at least 1.")],
 )
 def test_numbers_that_cannot_be_meant(cluster: FakeCluster, option: str, value: int, sentence: str) -> None:
+    options: Json = {option: value}
     with pytest.raises(SelectionError) as raised:
-        run(cluster, **{option: value})
+        run(cluster, **options)
     assert (str(raised.value), cluster.changes) == (sentence, 0)
 
 
