@@ -48,7 +48,7 @@ options:
     type: str
     default: ""
   scratch_class:
-    description: StorageClass of side disks. Its disks go with their claims.
+    description: StorageClass of side disks. One that retains its volumes is refused, since the copies would stay.
     type: str
     default: jupyterhub-scratch
   timeout:

@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from campus_jobs.hashes import kind_of, names_in
 from campus_jobs.trees import DEEPEST, FOLDER, READ, shown
 
-CHUNK: Final = 1 << 20
+CHUNK: Final = 1 << 17
+"""Bytes that are sent at once: in a minute even a slow line takes so many, and the server waits no longer."""
 LARGE: Final = 1 << 30
 """From so many bytes on a file is written in the form of ZIP that not every old program can read."""
 LEFT_OUT: Final = "NOT IN THIS ARCHIVE.txt"

@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from campus_jobs.archive import Archive
+from campus_jobs.archive import CHUNK, Archive
 from campus_jobs.dual_stack import DualStackServer
 from campus_jobs.hashes import kind_of, names_in
 from campus_jobs.trees import FOLDER, READ, RefusedError, below, missing, parts_of
@@ -31,7 +31,6 @@ from campus_jobs.trees import FOLDER, READ, RefusedError, below, missing, parts_
 PORT: Final = 8080
 SNAPSHOT: Final = "the snapshot"
 MOST_ENTRIES: Final = 5000
-CHUNK: Final = 1 << 20
 QUERY: Final = "path="
 
 Json = dict[str, Any]
