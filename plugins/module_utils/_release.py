@@ -98,19 +98,14 @@ def releases(
     return found
 
 
-def left_behind(volumes: Iterable[Json], namespace: str, students: Iterable[str], sizes: Any) -> list[Release]:
-    """Return the volumes that restores of whole disks replaced, of these students; ``sizes`` reads a quantity."""
-    wanted, found = set(students), []
+def left_behind(volumes: Iterable[Json], namespace: str, sizes: Any) -> list[Release]:
+    """Return the volumes of students that restores of whole disks replaced; ``sizes`` reads a quantity."""
+    found = []
     for volume in volumes:
         meta, spec = volume["metadata"], volume["spec"]
         annotations, claim = meta.get("annotations") or {}, spec.get("claimRef") or {}
-        student = annotations.get(STUDENT, "")
-        if (
-            REPLACED in annotations
-            and is_unclaimed(volume)
-            and claim.get("namespace") == namespace
-            and student in wanted
-        ):
+        student, ours = annotations.get(STUDENT, ""), claim.get("namespace") == namespace
+        if student and ours and REPLACED in annotations and is_unclaimed(volume):
             found.append(Release(student, meta["name"], sizes((spec.get("capacity") or {}).get("storage", 1))))
     return sorted(found, key=lambda each: (each.student, each.volume))
 

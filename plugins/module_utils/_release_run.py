@@ -33,6 +33,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
     CHOICE,
     DISKS,
+    Disk,
     SelectionError,
     chosen,
     disk_of,
@@ -65,14 +66,25 @@ def found_of(api: Api, options: Mapping[str, Any], now: datetime) -> list[Releas
     require_at_least(options, {"parallel": 1, "timeout": 1})
     oldest = oldest_of(options["hours"], now)
     namespace = options["namespace"]
-    claims = api.list(CLAIM, "v1", namespace, DISKS)
-    disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])
+    every = [disk_of(each) for each in api.list(CLAIM, "v1", namespace, DISKS)]
     if options["replaced"]:
-        volumes = api.list(VOLUME, "v1")
-        return left_behind(volumes, namespace, {disk.student for disk in disks}, to_bytes)
+        return _replaced(left_behind(api.list(VOLUME, "v1"), namespace, to_bytes), every, options)
+    disks = chosen(every, options["students"], options["courses"], options["query"])
     snapshots = [snapshot_of(item) for item in api.list("VolumeSnapshot", API, namespace, OURS)]
     pods = api.list("Pod", "v1", namespace)
     return releases(disks, snapshots, pods, oldest=oldest, with_snapshots=options["snapshots"])
+
+
+def _replaced(left: list[Release], disks: list[Disk], options: Mapping[str, Any]) -> list[Release]:
+    """Return the volumes of the chosen students, of whom some may have no disk any more."""
+    students, courses, query = options["students"], options["courses"], options["query"]
+    without = {each.student for each in left} - {disk.student for disk in disks}
+    # An expression is about a disk, so it never means somebody who has none.
+    named = set() if query else without.intersection(students)
+    others = [student for student in students if student not in named]
+    found = chosen(disks, others, courses, query) if others or courses or query else []
+    wanted = named | {disk.student for disk in found}
+    return [each for each in left if each.student in wanted]
 
 
 def release(

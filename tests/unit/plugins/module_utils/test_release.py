@@ -246,3 +246,19 @@ def test_a_replaced_volume_that_is_claimed_meanwhile_is_let_be(
     answer = run(cluster, students=["ann"], replaced=True, confirm="delete 1 replaced volume")
     assert answer["disks"][0]["message"].startswith("The volume pv-claim-eve was given a claim meanwhile;")
     assert cluster.found(VOLUME, "pv-claim-eve")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+
+
+def test_a_replaced_volume_of_a_student_whose_disk_is_gone_can_go(cluster: FakeCluster) -> None:
+    volume = cluster.found(VOLUME, "pv-claim-eve")
+    volume["metadata"]["annotations"] = {"hub.jupyter.org/username": "eve", "campus.jupyterhub/replaced": "{}"}
+    volume["status"]["phase"] = "Released"
+    del cluster.objects[CLAIM, NAMESPACE, "claim-eve"]
+    planned = run(cluster, check_mode=True, students=["eve"], replaced=True)
+    assert [row["volume"] for row in planned["disks"]] == ["pv-claim-eve"]
+    assert run(cluster, check_mode=True, courses=["data8"], replaced=True)["disks"] == []
+    both = run(cluster, check_mode=True, students=["eve", "ann"], courses=["data8"], replaced=True)
+    assert [row["student"] for row in both["disks"]] == ["eve"]
+    assert "No student 'eve'" in refusal(cluster, students=["eve"], query="student != ''", replaced=True)
+    assert "No student 'zoe'" in refusal(cluster, students=["eve", "zoe"], replaced=True)
+    run(cluster, students=["eve"], replaced=True, confirm="delete 1 replaced volume")
+    assert cluster.names(VOLUME) == ["pv-claim-ann", "pv-claim-bob"]
