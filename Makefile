@@ -16,6 +16,7 @@ BENCH = PYTHONPATH=build/collections:images/hub/src:images/proxy/src build/venv-
 BENCH_SCALE_FIGURES = benchmarks/scale/figures.json
 BENCH_SCALE_SITE = build/venv-test/bin/ansible-playbook -i inventories/kind -i benchmarks/scale/inventory
 BENCH_SNAPSHOTS_FIGURES = benchmarks/snapshots/figures.json
+BENCH_SNAPSHOTS_PLAN = benchmarks/snapshots/plan.json
 BENCH_SNAPSHOTS_SITE = build/venv-test/bin/ansible-playbook -i inventories/kind -i benchmarks/snapshots/inventory
 BENCH_SNAPSHOTS = $(subst .proxy,.snapshots,$(BENCH))
 BENCH_SCALE = $(subst .proxy,.scale,$(BENCH))
@@ -66,11 +67,12 @@ bench-scale: setup-test ## Measure hub and proxy with 5000 simulated students, o
 	$(BENCH_SCALE_SITE) playbooks/teardown.yml -e teardown_delete_disks=yes; exit $$status
 	@$(BENCH_SCALE).report $(BENCH_SCALE_FIGURES)
 
-bench-snapshots: setup-test ## Measure snapshots of 300 disks, on a cluster of its own
-	@$(BENCH_SNAPSHOTS).plan
+bench-snapshots: setup-test ## Measure snapshots of 300 disks, on a cluster of its own; table and plot go into docs/
+	@$(BENCH_SNAPSHOTS).plan > $(BENCH_SNAPSHOTS_PLAN)
 	@$(BENCH_SNAPSHOTS_SITE) site.yml
 	@status=0; $(BENCH_SNAPSHOTS).measure $(BENCH_SNAPSHOTS_FIGURES) $(ARGS) || status=$$?; \
 	$(BENCH_SNAPSHOTS_SITE) playbooks/teardown.yml -e teardown_delete_disks=yes; exit $$status
+	@$(BENCH_SNAPSHOTS).report $(BENCH_SNAPSHOTS_FIGURES) $(BENCH_SNAPSHOTS_PLAN)
 
 pins: setup-test ## Raise the pinned versions
 	@scripts/raise_pins.sh

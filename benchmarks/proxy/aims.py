@@ -3,51 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.campus.jupyterhub.benchmarks.comparison import Aim, Row
 from ansible_collections.campus.jupyterhub.benchmarks.proxy.machine import Figures, spread
 
 Rounds = dict[str, list[Figures]]
 """By proxy, ours or chp: the figures of each round."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison: a figure of both proxies, as least, middle and most of the rounds."""
-
-    what: str
-    unit: str
-    ours: Figures
-    chp: Figures | None
-    more_is_better: bool
-
-    @property
-    def ratio(self) -> float:
-        """How many times better ours is, by the middle values."""
-        if not self.chp:
-            return 0.0
-        one, other = float(self.ours["median"]), float(self.chp["median"])
-        return one / max(other, 1e-9) if self.more_is_better else other / max(one, 1e-9)
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What a figure should be: at least `bound` times better than the peer's, or at most `bound` in its own unit."""
-
-    row: Row
-    bound: float
-    against_peer: bool
-
-    @property
-    def factor(self) -> float:
-        """How far the aim is surpassed; below 1 it is missed."""
-        return self.row.ratio / self.bound if self.against_peer else self.bound / float(self.row.ours["median"])
-
-    @property
-    def met(self) -> bool:
-        """Whether it is met."""
-        return self.factor >= 1
 
 
 def row(what: str, unit: str, rounds: Rounds, key: str, *, more_is_better: bool = False, scale: float = 1.0) -> Row:

@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
-from ansible_collections.campus.jupyterhub.benchmarks.proxy.aims import Aim, Row, aims, failures, load_rows, route_rows
+from ansible_collections.campus.jupyterhub.benchmarks.bars import ROUNDS, plot
+from ansible_collections.campus.jupyterhub.benchmarks.comparison import Names, Row, aims_table, rows_table
+from ansible_collections.campus.jupyterhub.benchmarks.page import cell, draw, put
+from ansible_collections.campus.jupyterhub.benchmarks.proxy.aims import aims, failures, load_rows, route_rows
 from ansible_collections.campus.jupyterhub.benchmarks.proxy.machine import Figures
-from ansible_collections.campus.jupyterhub.benchmarks.proxy.plot import number, plot
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-PLACE = re.compile(r"(<!-- figures -->\n).*(<!-- end of figures -->)", re.DOTALL)
-
-
-def cell(spread: Figures | None) -> str:
-    """The middle, and in brackets the least and the most."""
-    if not spread:
-        return ""
-    return f"{number(spread['median'])} ({number(spread['min'])} to {number(spread['max'])})"
-
-
-def aim_line(aim: Aim) -> str:
-    """One line of the table of aims."""
-    row = aim.row
-    sense = "times as many" if row.more_is_better else "of the peer's" if aim.bound != 1 else "the peer's"
-    if not aim.against_peer:
-        wanted = f"≤ {aim.bound:g}"
-    elif row.more_is_better:
-        wanted = f"≥ {aim.bound:g} {sense}"
-    else:
-        wanted = f"≤ 1/{aim.bound:g} {sense}" if aim.bound != 1 else f"below {sense}"
-    verdict = "met" if aim.met else "**missed**"
-    factor = f"{aim.factor:.2f}"
-    ours, chp = cell(row.ours), cell(row.chp)
-    return f"| {row.what}: {row.unit} | {wanted} | {ours} | {chp} | {row.ratio:.1f} | {verdict} | {factor} |"
+NAMES = Names("Ours", "configurable-http-proxy")
 
 
 def table(figures: Figures) -> str:
@@ -53,17 +30,12 @@ def table(figures: Figures) -> str:
     lines = [
         head,
         "",
-        "| Aim | Wanted | Ours | configurable-http-proxy | Times better | Verdict | Result ÷ aim |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        *(aim_line(aim) for aim in aims(figures)),
+        *aims_table(aims(figures), NAMES),
         "",
         "All that was measured:",
         "",
-        "| What | Unit | Ours | configurable-http-proxy | Times better |",
-        "| --- | --- | --- | --- | --- |",
+        *rows_table([*load_rows(figures), *route_rows(figures)], NAMES),
     ]
-    for row in [*load_rows(figures), *route_rows(figures)]:
-        lines.append(f"| {row.what} | {row.unit} | {cell(row.ours)} | {cell(row.chp)} | {row.ratio:.2f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -81,13 +53,13 @@ def main() -> None:
     figures = json.loads(Path(sys.argv[1]).read_text())
     for aim in aims(figures):
         verdict = "met" if aim.met else "MISSED"
-        peer = f", peer {cell(aim.row.chp)}" if aim.row.chp else ""
+        peer = f", peer {cell(aim.row.peer)}" if aim.row.peer else ""
         print(f"{verdict:6} by {aim.factor:5.2f}  {aim.row.what}: {cell(aim.row.ours)} {aim.row.unit}{peer}")
     if figures["options"]["only"]:
         return
-    (DOCS / "images" / "proxy-performance.svg").write_text(plot(shown(figures), "The proxy and its peer, in one run"))
-    page = DOCS / "performance.md"
-    page.write_text(PLACE.sub(lambda found: found[1] + table(figures) + found[2], page.read_text()))
+    names = Names("campus.jupyterhub", NAMES.peer)
+    draw("proxy-performance", plot(shown(figures), "The proxy and its peer, in one run", names, ROUNDS))
+    put("figures", table(figures))
 
 
 if __name__ == "__main__":

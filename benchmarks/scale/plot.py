@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from statistics import median
 
-from ansible_collections.campus.jupyterhub.benchmarks.proxy.plot import number
+from ansible_collections.campus.jupyterhub.benchmarks.page import number
 from ansible_collections.campus.jupyterhub.benchmarks.scale.summary import Figures, groups
 
 WIDTH, PANEL, LEFT, RIGHT, TOP = 860, 190, 70, 190, 60

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,27 +10,15 @@ from operator import itemgetter
 from pathlib import Path
 from statistics import median
 
+from ansible_collections.campus.jupyterhub.benchmarks.page import cell, draw, head, number, put, row
 from ansible_collections.campus.jupyterhub.benchmarks.proxy.machine import spread
-from ansible_collections.campus.jupyterhub.benchmarks.proxy.plot import number
 from ansible_collections.campus.jupyterhub.benchmarks.scale.plot import plot
 from ansible_collections.campus.jupyterhub.benchmarks.scale.summary import Figures, elsewhere, groups
 
 HERE = Path(__file__).resolve().parent
-DOCS = HERE.parents[1] / "docs"
-PLACE = re.compile(r"(<!-- scale -->\n).*(<!-- end of scale -->)", re.DOTALL)
 KINDS = ("hub", "routes agent", "HAProxy", "API server", "etcd")
 AIM_SERVERS, AIM_SECONDS = 1000, 15.0
 """A hub with so many servers is to answer again after so many seconds."""
-
-
-def row(*cells: object) -> str:
-    """One line of a table."""
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def head(*cells: str) -> str:
-    """The first two lines of a table; all cells but the first hold numbers."""
-    return f"{row(*cells)}\n{row('---', *['---:'] * (len(cells) - 1))}"
 
 
 def caption(text: str) -> tuple[str, str]:
@@ -122,11 +109,6 @@ def restarts(parts: list[Figures]) -> Iterator[str]:
         yield row(f"{running:,}", len(these), cell(away), cell(knows), f"{requests:,}", failed, aim)
 
 
-def cell(figures: Figures) -> str:
-    """The middle, and in brackets the least and the most."""
-    return f"{number(figures['median'])} ({number(figures['min'])} to {number(figures['max'])})"
-
-
 def stop(part: Figures) -> str:
     """One sentence on the end of all."""
     return (
@@ -160,9 +142,8 @@ def main() -> None:
     if path != HERE / "figures.json":
         print(tables(figures))
         return
-    (DOCS / "images" / "scale.svg").write_text(plot(figures))
-    page = DOCS / "performance.md"
-    page.write_text(PLACE.sub(lambda found: found[1] + tables(figures) + found[2], page.read_text()))
+    draw("scale", plot(figures))
+    put("scale", tables(figures))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def spread(students: int, each: int, rounds: int) -> Figures:
         "max": max(times),
         "microseconds a student": 1e6 * middle / students,
     }
-    return {"students": students, "snapshots each": each, **{key: round(value, 4) for key, value in figures.items()}}
+    rounded = {key: round(value, 4) for key, value in figures.items()}
+    return {"students": students, "snapshots each": each, "rounds": rounds, **rounded}
 
 
 def main() -> None:

@@ -53,7 +53,13 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run i
     SideDisks,
     template_of,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import CHOICE, DISKS, chosen, disk_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
+    CHOICE,
+    DISKS,
+    chosen,
+    disk_of,
+    require_at_least,
+)
 
 Json = dict[str, Any]
 
@@ -92,15 +98,15 @@ def drill(
     """Return what a drill found; ``failed_trials`` counts what differs or could not be restored.
 
     Raises:
-        SelectionError: no disk can be meant.
+        SelectionError: no disk can be meant, or an option is below what is possible.
         RestoreError: nothing can be restored here, whichever it is.
         ClusterError: the cluster does not answer.
     """
     namespace, now = options["namespace"], now or datetime.now(UTC)
     sides = sides or SideDisks(api, namespace, options["timeout"])
     template = template_of(api, namespace, options["image"])
-    if api.get("StorageClass", options["scratch_class"], None, "storage.k8s.io/v1") is None:
-        raise RestoreError(f"There is no StorageClass {options['scratch_class']} to make side disks in; name another.")
+    require_at_least(options, {"sample": 0, "timeout": 1})
+    _require_scratch(api, options["scratch_class"])
     claims = api.list(CLAIM, "v1", namespace, DISKS)
     disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])
     items = api.each("VolumeSnapshot", API, namespace, OURS)
@@ -121,6 +127,17 @@ def drill(
             "after": "".join(f"{each.action} {each.snapshot.name} of {each.disk.student}\n" for each in wanted),
         },
     }
+
+
+def _require_scratch(api: Api, name: str) -> None:
+    """Raise RestoreError unless the disks of a StorageClass go with their claims."""
+    found = api.get("StorageClass", name, None, "storage.k8s.io/v1")
+    if found is None:
+        raise RestoreError(f"There is no StorageClass {name} to make side disks in; name another.")
+    if found.get("reclaimPolicy") == "Retain":
+        raise RestoreError(
+            f"The StorageClass {name} retains its volumes, so the copies would stay; name one that deletes them."
+        )
 
 
 def _sweep(sides: SideDisks, before: datetime) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk
@@ -21,6 +21,8 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
 Json = dict[str, Any]
 
 SHOWN: Final = 5
+LONGEST: Final = 10 * 365 * 24
+"""Hours for which any snapshot may count as young."""
 PLANNED, RELEASED, FAILED = "planned", "released", "failed"
 
 
@@ -53,6 +55,13 @@ class Release:
         }
 
 
+def oldest_of(hours: float, now: datetime) -> datetime:
+    """Return when a snapshot must have been taken to be young enough; raises SelectionError for hours like NaN."""
+    if not 0 <= hours <= LONGEST:
+        raise SelectionError(f"hours is {hours:g}; it is between 0 and {LONGEST}. Nothing was deleted.")
+    return now - timedelta(hours=hours)
+
+
 def releases(
     disks: Sequence[Disk],
     snapshots: Iterable[Snapshot],
@@ -72,9 +81,11 @@ def releases(
     own = by_disk(snapshots)
     found = []
     for disk in disks:
-        # One that was taken of an earlier claim of this name shows what was on another volume.
-        good = [each for each in own.get(disk.name, []) if is_good(each) and each.disk_uid == disk.uid]
-        going = tuple(own.get(disk.name, [])) if with_snapshots else ()
+        # One that was taken of an earlier claim of this name shows what was on another volume, and may be another's.
+        named = own.get(disk.name, [])
+        good = [each for each in named if is_good(each) and each.disk_uid == disk.uid]
+        theirs = (each for each in named if each.disk_uid == disk.uid or each.student == disk.student)
+        going = tuple(theirs) if with_snapshots else ()
         found.append(Release(disk.student, disk.volume, disk.size, disk, good[-1] if good else None, going))
     unsafe = [
         each.disk for each in found if each.disk and each.volume and not (each.newest and each.newest.taken >= oldest)
@@ -87,17 +98,21 @@ def releases(
     return found
 
 
-def left_behind(volumes: Iterable[Json], namespace: str, students: Iterable[str], sizes: Any) -> list[Release]:
-    """Return the volumes that restores of whole disks replaced, of these students; ``sizes`` reads a quantity."""
-    wanted, found = set(students), []
+def left_behind(volumes: Iterable[Json], namespace: str, sizes: Any) -> list[Release]:
+    """Return the volumes of students that restores of whole disks replaced; ``sizes`` reads a quantity."""
+    found = []
     for volume in volumes:
         meta, spec = volume["metadata"], volume["spec"]
         annotations, claim = meta.get("annotations") or {}, spec.get("claimRef") or {}
-        student = annotations.get(STUDENT, "")
-        released = (volume.get("status") or {}).get("phase") == "Released"
-        if REPLACED in annotations and released and claim.get("namespace") == namespace and student in wanted:
+        student, ours = annotations.get(STUDENT, ""), claim.get("namespace") == namespace
+        if student and ours and REPLACED in annotations and is_unclaimed(volume):
             found.append(Release(student, meta["name"], sizes((spec.get("capacity") or {}).get("storage", 1))))
     return sorted(found, key=lambda each: (each.student, each.volume))
+
+
+def is_unclaimed(volume: Json) -> bool:
+    """Say whether the claim that a volume had is gone, so that nobody can use it."""
+    return (volume.get("status") or {}).get("phase") == "Released"
 
 
 def confirmation(found: Sequence[Release], replaced: bool, with_snapshots: bool) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
@@ -21,7 +21,9 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._release import 
     SHOWN,
     Release,
     confirmation,
+    is_unclaimed,
     left_behind,
+    oldest_of,
     releases,
     require_confirmation,
 )
@@ -31,9 +33,11 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
     CHOICE,
     DISKS,
+    Disk,
     SelectionError,
     chosen,
     disk_of,
+    require_at_least,
 )
 
 Json = dict[str, Any]
@@ -55,20 +59,32 @@ def found_of(api: Api, options: Mapping[str, Any], now: datetime) -> list[Releas
     """Return what the options mean.
 
     Raises:
-        SelectionError: nobody is named, or what is named must not be deleted.
+        SelectionError: nobody is named, what is named must not be deleted, or an option cannot be meant.
     """
     if not (options["students"] or options["courses"] or options["query"]):
         raise SelectionError("Whose disks are to be deleted is not said; name students, courses or a query.")
+    require_at_least(options, {"parallel": 1, "timeout": 1})
+    oldest = oldest_of(options["hours"], now)
     namespace = options["namespace"]
-    claims = api.list(CLAIM, "v1", namespace, DISKS)
-    disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])
+    every = [disk_of(each) for each in api.list(CLAIM, "v1", namespace, DISKS)]
     if options["replaced"]:
-        volumes = api.list(VOLUME, "v1")
-        return left_behind(volumes, namespace, {disk.student for disk in disks}, to_bytes)
+        return _replaced(left_behind(api.list(VOLUME, "v1"), namespace, to_bytes), every, options)
+    disks = chosen(every, options["students"], options["courses"], options["query"])
     snapshots = [snapshot_of(item) for item in api.list("VolumeSnapshot", API, namespace, OURS)]
     pods = api.list("Pod", "v1", namespace)
-    oldest = now - timedelta(hours=options["hours"])
     return releases(disks, snapshots, pods, oldest=oldest, with_snapshots=options["snapshots"])
+
+
+def _replaced(left: list[Release], disks: list[Disk], options: Mapping[str, Any]) -> list[Release]:
+    """Return the volumes of the chosen students, of whom some may have no disk any more."""
+    students, courses, query = options["students"], options["courses"], options["query"]
+    without = {each.student for each in left} - {disk.student for disk in disks}
+    # An expression is about a disk, so it never means somebody who has none.
+    named = set() if query else without.intersection(students)
+    others = [student for student in students if student not in named]
+    found = chosen(disks, others, courses, query) if others or courses or query else []
+    wanted = named | {disk.student for disk in found}
+    return [each for each in left if each.student in wanted]
 
 
 def release(
@@ -108,8 +124,7 @@ def release(
 def _delete(sides: SideDisks, wanted: Release, parallel: int) -> Json:
     """Delete one disk and wait until its storage is given back; one that fails does not stop the others."""
     try:
-        if wanted.disk:
-            _require_unused(sides, wanted.disk.name)
+        _require_as_planned(sides, wanted)
         if wanted.volume:
             # First, so that a repeat still finds the claim and goes on.
             sides.api.patch(VOLUME, wanted.volume, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
@@ -133,10 +148,18 @@ def _retain(sides: SideDisks, wanted: Release) -> None:
             sides.api.patch(VOLUME, wanted.volume, None, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
 
 
-def _require_unused(sides: SideDisks, claim: str) -> None:
-    """Raise RestoreError when a server has started since the plan was made."""
-    if users_of(sides.api.list("Pod", "v1", sides.namespace), claim):
-        raise RestoreError(f"The disk {claim} is in use by now; stop the server first.")
+def _require_as_planned(sides: SideDisks, wanted: Release) -> None:
+    """Raise RestoreError when since the plan was made a server has started, or a restore has changed what is whose."""
+    if wanted.disk:
+        claim = sides.api.get(CLAIM, wanted.disk.name, wanted.disk.namespace)
+        if claim and claim["metadata"]["uid"] != wanted.disk.uid:
+            raise RestoreError(f"The disk {wanted.disk.name} was replaced meanwhile; see what it is now and run again.")
+        if users_of(sides.api.list("Pod", "v1", sides.namespace), wanted.disk.name):
+            raise RestoreError(f"The disk {wanted.disk.name} is in use by now; stop the server first.")
+    else:
+        volume = sides.api.get(VOLUME, wanted.volume)
+        if volume and not is_unclaimed(volume):
+            raise RestoreError(f"The volume {wanted.volume} was given a claim meanwhile; it may be in use.")
 
 
 def _wait_until_gone(sides: SideDisks, kind: str, name: str, namespace: str | None, uid: str) -> None:

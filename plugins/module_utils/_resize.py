@@ -55,6 +55,11 @@ class Resize:
     state: str
     message: str = ""
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the size has not been asked for yet."""
+        return self.disk.wanted < self.size
+
     def as_dict(self) -> Json:
         """Return what the module reports."""
         return {
@@ -94,7 +99,9 @@ def plan(disks: Sequence[Disk], size: int, classes: Mapping[str, bool]) -> list[
         raise SelectionError(
             f"Only a disk that is in place can grow, and {_names(unmade)} not; start the student's server once."
         )
-    return [Resize(disk, size, ASKED if disk in growing else UNCHANGED) for disk in disks]
+    # An earlier run may have asked for it: a disk that is still on its way is not one that stays as it is.
+    on_the_way = [disk for disk in disks if disk.bound and not disk.deleting and disk.size < size]
+    return [Resize(disk, size, ASKED if disk in growing or disk in on_the_way else UNCHANGED) for disk in disks]
 
 
 def _names(disks: Sequence[Disk]) -> str:
@@ -153,8 +160,8 @@ def _given_up(asked: Resize, seconds: int) -> Resize:
 
 
 def ask_for(api: Api, wanted: Resize) -> Resize:
-    """Ask for the size of one disk; one that is refused does not stop the others."""
-    if wanted.state != ASKED:
+    """Ask for the size of one disk unless that was done; one that is refused does not stop the others."""
+    if not wanted.is_new:
         return wanted
     body = {"spec": {"resources": {"requests": {"storage": str(wanted.size)}}}}
     try:
@@ -182,7 +189,7 @@ def resize(api: Api, options: Mapping[str, Any], check_mode: bool) -> Json:
         for each in api.list("StorageClass", "storage.k8s.io/v1")
     }
     done = plan(disks, size, classes)
-    changed = any(each.state == ASKED for each in done)
+    changed = any(each.is_new for each in done)
     diff = {
         "before": "".join(f"{each.disk.student} {each.disk.name} {each.disk.wanted}\n" for each in done),
         "after": "".join(f"{each.disk.student} {each.disk.name} {max(each.size, each.disk.wanted)}\n" for each in done),

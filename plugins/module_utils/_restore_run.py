@@ -7,12 +7,18 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _disk_swap
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS, snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    API,
+    OURS,
+    selectors_of,
+    snapshot_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import Record
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap_run import (
     CLAIM,
@@ -27,6 +33,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan im
     SIDE,
     WHOLE,
     Plan,
+    Request,
     plan,
     request_of,
 )
@@ -46,7 +53,12 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run i
     SideDisks,
     template_of,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, SelectionError, disk_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
+    DISKS,
+    Disk,
+    SelectionError,
+    disk_of,
+)
 
 Json = dict[str, Any]
 
@@ -92,11 +104,9 @@ class Restore:
         api, namespace = sides.api, sides.namespace
         request = request_of(options, now())
         claims = api.list(CLAIM, "v1", namespace, DISKS)
-        found = api.list("VolumeSnapshot", API, namespace, OURS)
         self._template = template_of(api, namespace, options["image"])
-        self.plan: Plan = plan(request, [disk_of(each) for each in claims], [snapshot_of(each) for each in found])
+        self.plan, self._item = self._planned(request, [disk_of(each) for each in claims])
         self._claim = next((each for each in claims if each["metadata"]["name"] == self.plan.disk), None)
-        self._item = next(each for each in found if each["metadata"]["name"] == self.plan.snapshot.name)
         self._pods = api.list("Pod", "v1", namespace)
         self._there = api.get(CLAIM, self.plan.side_disk, namespace) is not None
         self._begun: tuple[Json, Record] | None = None
@@ -107,6 +117,20 @@ class Restore:
             volumes = api.list(VOLUME, "v1", None, f"{_disk_swap.PENDING}=pending")
             self._begun = _disk_swap.begun(volumes, namespace, self.plan.disk)
         self._check()
+
+    def _planned(self, request: Request, disks: list[Disk]) -> tuple[Plan, Json]:
+        """Return the plan and its snapshot; those of all students are read only where the student's own give none."""
+        own = selectors_of(disk for disk in disks if disk.student == request.student)
+        if own:
+            with contextlib.suppress(SelectionError):
+                return self._planned_from(request, disks, own)
+        return self._planned_from(request, disks, [OURS])
+
+    def _planned_from(self, request: Request, disks: list[Disk], selectors: list[str]) -> tuple[Plan, Json]:
+        api, namespace = self.sides.api, self.sides.namespace
+        found = [item for each in selectors for item in api.list("VolumeSnapshot", API, namespace, each)]
+        made = plan(request, disks, [snapshot_of(each) for each in found])
+        return made, next(each for each in found if each["metadata"]["name"] == made.snapshot.name)
 
     def _check(self) -> None:
         """Raise RestoreError when the cluster cannot do what is planned."""
@@ -266,12 +290,8 @@ class Restore:
 
 
 def restore(api: Api, options: Mapping[str, Any], check_mode: bool) -> Json:
-    """Return what a restore did, or would do in check mode; raises RestoreError or ClusterError."""
-    sides = SideDisks(api, options["namespace"], options["timeout"])
-    try:
-        wanted = Restore(sides, options)
-    except SelectionError as error:
-        raise RestoreError(str(error)) from error
+    """Return what a restore did, or would do in check mode; raises as Restore does."""
+    wanted = Restore(SideDisks(api, options["namespace"], options["timeout"]), options)
     report = wanted.report()
     kept = report["side_disk"] if wanted.plan.keep_side_disk else ""
     diff = {"before": "", "after": f"{report['plan']}\n"}

@@ -133,6 +133,13 @@ def _matching(disks: Iterable[Disk], query: str) -> list[Disk]:
         raise SelectionError(f"'{query}' is not a JMESPath expression: {' '.join(str(error).split())}.") from error
 
 
+def require_at_least(options: Mapping[str, Any], least: Mapping[str, int]) -> None:
+    """Raise SelectionError for the first option that is below its least value."""
+    for name, value in least.items():
+        if options[name] < value:
+            raise SelectionError(f"{name} is {options[name]}; it is at least {value}.")
+
+
 def moment(text: str) -> datetime:
     """Return the time that the API server writes as RFC 3339, such as 2026-11-25T09:00:00Z.
 

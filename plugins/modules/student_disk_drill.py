@@ -51,7 +51,7 @@ options:
     type: str
     default: ""
   scratch_class:
-    description: StorageClass of side disks. Its disks go with their claims.
+    description: StorageClass of side disks. One that retains its volumes is refused, since the copies would stay.
     type: str
     default: jupyterhub-scratch
   timeout:
@@ -94,24 +94,13 @@ failed_trials:
   sample: 0
 """
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect, new_module
 from ansible_collections.campus.jupyterhub.plugins.module_utils._drill_run import ARGUMENTS, drill
-from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    module = new_module(ARGUMENTS, supports_check_mode=True)
-    try:
-        cluster = connect(module)
-        cluster.expect_uid(module.params["cluster_uid"])
-        outcome = drill(cluster, module.params, module.check_mode)
-    except (ClusterError, RestoreError, SelectionError) as error:
-        module.fail_json(msg=str(error))
-    if outcome["failed_trials"]:
-        module.fail_json(**outcome)
-    module.exit_json(**outcome)
+    run_module(ARGUMENTS, drill, failures="failed_trials")
 
 
 if __name__ == "__main__":

@@ -95,23 +95,13 @@ failed_disks:
   sample: 0
 """
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect, new_module
 from ansible_collections.campus.jupyterhub.plugins.module_utils._release_run import ARGUMENTS, release
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    module = new_module(ARGUMENTS, supports_check_mode=True)
-    try:
-        cluster = connect(module)
-        cluster.expect_uid(module.params["cluster_uid"])
-        outcome = release(cluster, module.params, module.check_mode)
-    except (ClusterError, SelectionError) as error:
-        module.fail_json(msg=str(error))
-    if outcome["failed_disks"]:
-        module.fail_json(**outcome)
-    module.exit_json(**outcome)
+    run_module(ARGUMENTS, release, failures="failed_disks")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ RETURN = r"""
 disks:
   description:
     - The chosen disks with their sizes in bytes.
-    - C(state) is C(unchanged), C(asked) where it was not waited for, C(grown), C(at_next_start) or C(failed).
+    - C(state) is C(unchanged), C(asked) where it is on its way and was not waited for, C(grown), C(at_next_start) or
+      C(failed).
   returned: success, and when some did not grow
   type: list
   elements: dict
@@ -65,23 +66,13 @@ failed_disks:
   sample: 0
 """
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect, new_module
 from ansible_collections.campus.jupyterhub.plugins.module_utils._resize import ARGUMENTS, resize
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    module = new_module(ARGUMENTS, supports_check_mode=True)
-    try:
-        cluster = connect(module)
-        cluster.expect_uid(module.params["cluster_uid"])
-        outcome = resize(cluster, module.params, module.check_mode)
-    except (ClusterError, SelectionError) as error:
-        module.fail_json(msg=str(error))
-    if outcome["failed_disks"]:
-        module.fail_json(**outcome)
-    module.exit_json(**outcome)
+    run_module(ARGUMENTS, resize, failures="failed_disks")
 
 
 if __name__ == "__main__":

@@ -251,21 +251,13 @@ present_snapshot:
   sample: claim-ann-20261126-101500
 """
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect, new_module
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_run import ARGUMENTS, restore
-from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_module import run_module
 
 
 def main() -> None:
     """Run the module."""
-    module = new_module(ARGUMENTS, supports_check_mode=True)
-    try:
-        cluster = connect(module)
-        cluster.expect_uid(module.params["cluster_uid"])
-        outcome = restore(cluster, module.params, module.check_mode)
-    except (ClusterError, RestoreError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    run_module(ARGUMENTS, restore)
 
 
 if __name__ == "__main__":

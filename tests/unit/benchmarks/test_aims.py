@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.benchmarks.proxy.aims import Aim, aims, failures, row
-from ansible_collections.campus.jupyterhub.benchmarks.proxy.plot import plot
+from ansible_collections.campus.jupyterhub.benchmarks.bars import ROUNDS, plot
+from ansible_collections.campus.jupyterhub.benchmarks.comparison import Aim, Names
+from ansible_collections.campus.jupyterhub.benchmarks.proxy.aims import aims, failures, row
 
 
 def rounds(ours: list[float], chp: list[float]) -> dict[str, list[dict[str, Any]]]:
@@ -46,7 +47,8 @@ def test_failed_requests_of_both_proxies_are_counted() -> None:
 
 
 def test_the_plot_shows_each_proxy_with_its_middle_figure() -> None:
-    drawn = plot([row("a < b", "s", rounds([1, 2, 3], [40, 50, 60]), "figure")], "title")
+    names = Names("ours", "theirs")
+    drawn = plot([row("a < b", "s", rounds([1, 2, 3], [40, 50, 60]), "figure")], "title", names, ROUNDS)
     assert "a &lt; b: s, less is better; 25.0 times better" in drawn
     assert ">2.00</text>" in drawn
     assert ">50.0</text>" in drawn

@@ -25,6 +25,7 @@ from campus_hub import activity, state
 from campus_hub.servers import Server, home_volume, look
 from campus_hub.spawner import CampusSpawner
 from campus_hub.state import Pod
+from campus_hub.wrapping import wrap
 
 # Seconds that the hub's start waits for adoption; JupyterHub itself waits 10 s for its servers.
 PATIENCE = 5.0
@@ -332,6 +333,5 @@ def welcoming(auth_to_user: AuthToUser) -> AuthToUser:
 
 def install() -> None:
     """Put the wrappers in place, once."""
-    if JupyterHub.init_spawners.__module__ != __name__:
-        JupyterHub.init_spawners = adopting(JupyterHub.init_spawners)
-        BaseHandler.auth_to_user = welcoming(BaseHandler.auth_to_user)
+    wrap(JupyterHub, "init_spawners", adopting)
+    wrap(BaseHandler, "auth_to_user", welcoming)

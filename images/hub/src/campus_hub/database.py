@@ -13,6 +13,8 @@ from jupyterhub.handlers.base import BaseHandler
 from sqlalchemy.exc import SQLAlchemyError
 from tornado.web import HTTPError
 
+from campus_hub.wrapping import wrap
+
 AWAY = "The hub's database does not answer. Please try again in a minute."
 
 # Seconds, but for the two that say otherwise; the parameters are libpq's. The hub waits for its database in the one
@@ -65,6 +67,5 @@ def honest(prepare: Step) -> Step:
 
 def install() -> None:
     """Put the wrappers in place, once."""
-    if BaseHandler.prepare.__module__ != __name__:
-        BaseHandler.get_current_user = noticing(BaseHandler.get_current_user)
-        BaseHandler.prepare = honest(BaseHandler.prepare)
+    wrap(BaseHandler, "get_current_user", noticing)
+    wrap(BaseHandler, "prepare", honest)

@@ -12,6 +12,8 @@ from typing import Any
 
 from jupyterhub.app import JupyterHub
 
+from campus_hub.wrapping import wrap
+
 StartService = Callable[..., Awaitable[bool]]
 
 
@@ -29,5 +31,4 @@ def at_once(start_service: StartService) -> StartService:
 
 def install() -> None:
     """Put the wrapper in place, once."""
-    if JupyterHub.start_service.__module__ != __name__:
-        JupyterHub.start_service = at_once(JupyterHub.start_service)
+    wrap(JupyterHub, "start_service", at_once)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from jupyterhub.user import User
 
 from campus_hub.spawner import CampusSpawner
+from campus_hub.wrapping import wrap
 
 # Seconds between two tries to connect; JupyterHub's own tries, which follow, pause for up to 5 s.
 GLANCE = 0.1
@@ -63,5 +64,4 @@ async def listening(url: str, bound: float) -> None:
 
 def install() -> None:
     """Put the wrapper in place, once."""
-    if User._wait_up.__module__ != __name__:
-        User._wait_up = patient(User._wait_up)
+    wrap(User, "_wait_up", patient)

@@ -33,6 +33,8 @@ THREADS: Final = 64
 """Most of them wait for the API server."""
 TIDY: Final = 30.0
 SWEEP: Final = 600.0
+LARGEST: Final = 1 << 20
+"""Bytes of what a browser may send; whatever it is, it is held in memory before anybody asks who sent it."""
 END: Final = 25.0
 """Seconds that tidying up at the end may take; the pod is killed a little later."""
 
@@ -121,10 +123,16 @@ async def serve() -> None:
     async with ClientSession() as session:
         parts = history(settings, Students(connections(), settings), session)
         tidying = asyncio.create_task(tidy(parts))
-        application(parts).listen(PORT, xheaders=True)
-        await ended.wait()
+        application(parts).listen(PORT, xheaders=True, max_body_size=LARGEST)
+        told = asyncio.create_task(ended.wait())
+        await asyncio.wait([told, tidying], return_when=asyncio.FIRST_COMPLETED)
+        failed = tidying.done()
         tidying.cancel()
+        told.cancel()
         await asyncio.wait([asyncio.create_task(parts.looks.end_all())], timeout=END)
+        if failed:
+            # What nobody foresaw ends the page, so that it is seen and begun anew.
+            await tidying
 
 
 def main() -> None:

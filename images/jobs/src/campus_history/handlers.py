@@ -297,14 +297,15 @@ class PutBack(Page):
         snapshot = await self.snapshot(name)
         if snapshot is None:
             return
-        path = unquote_to_bytes(self.get_body_argument("path", "", strip=False)).decode("utf-8", "surrogateescape")
+        written = self.get_body_argument("path", "", strip=False).encode("utf-8", "surrogateescape")
+        path = unquote_to_bytes(written).decode("utf-8", "surrogateescape")
         try:
             path = home_path(path, "path")
             if not views.is_text(path):
                 raise SelectionError("This name has letters that cannot be written; put back the folder that it is in.")
             self.parts.put_backs.begin(self.student, snapshot, path)
         except SelectionError as error:
-            self.say(400, str(error))
+            self.say(400, views.title(str(error)))
         except looks.BusyError as error:
             self.say(409, str(error), f"{self.prefix}put-back")
         else:

@@ -24,6 +24,10 @@ FAILED: Final = "failed"
 NO_ANSWER: Final = "The cluster did not answer. Try again in a minute; if it stays so, tell the staff of this hub."
 
 
+MOST_EACH: Final = 3
+"""How many looks of one student there may be, with those that are still being opened or removed."""
+
+
 class BusyError(Exception):
     """It cannot be done just now; the message is for the student."""
 
@@ -80,7 +84,7 @@ class Looks:
         A look that failed is returned once, and begun anew when it is asked for again.
 
         Raises:
-            BusyError: too many look just now.
+            BusyError: too many look just now, or this student begins one after the other.
         """
         found = self._looks.get(student)
         if found and found.snapshot.name == snapshot.name:
@@ -88,6 +92,8 @@ class Looks:
             if found.state == FAILED:
                 del self._looks[student]
             return found
+        if sum(each.student == student for each in self._all.values()) >= MOST_EACH:
+            raise BusyError("The snapshots that you looked into before are still being closed. Try again in a minute.")
         if found:
             self.end(found)
         if len(self._all) >= self._at_once:

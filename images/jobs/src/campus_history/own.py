@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import selectors_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import labelled
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import Api
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, STUDENT
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, STUDENT, disk_of
 
 Json = dict[str, Any]
 
@@ -23,10 +24,8 @@ class Own:
     def __init__(self, api: Api, student: str, part: str) -> None:
         """``student`` is the name that the hub vouches for, ``part`` the value of the label."""
         self._api, self.student, self._part = api, student, part
-
-    def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
-        """Return one object, or None when it is not there."""
-        return self._api.get(kind, name, namespace, api_version)
+        # Single objects are only ever those to which something of the student's own has led.
+        self.get, self.patch, self.delete, self.logs = api.get, api.patch, api.delete, api.logs
 
     def list(
         self,
@@ -48,9 +47,7 @@ class Own:
     def _snapshots(self, api_version: str, namespace: str | None, selector: str | None) -> Iterator[Json]:
         disks = self.list(CLAIM, "v1", namespace, DISKS)
         names = {disk["metadata"]["name"] for disk in disks}
-        labels = {(disk["metadata"].get("labels") or {}).get(STUDENT, "") for disk in disks}
-        # Thousands of students have a hundred thousand snapshots: the label spares reading those of all.
-        narrow = [f"{selector},{STUDENT}={label}" for label in sorted(labels)] if labels and all(labels) else [selector]
+        narrow = selectors_of(map(disk_of, disks)) or [selector or ""]
         found = [item for each in narrow for item in self._api.list(SNAPSHOT, api_version, namespace, each)]
         return (item for item in found if self._is_own(item) and self._is_named(item, names))
 
@@ -62,15 +59,3 @@ class Own:
     def create(self, item: Json) -> Json:
         """Make an object and return it."""
         return self._api.create(labelled(item, {MARK: self._part}))
-
-    def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:
-        """Merge into an object and return it."""
-        return self._api.patch(kind, name, namespace, body, api_version)
-
-    def delete(self, kind: str, name: str, namespace: str | None, uid: str, api_version: str = "v1") -> bool:
-        """Ask for the end of an object."""
-        return self._api.delete(kind, name, namespace, uid, api_version)
-
-    def logs(self, pod: str, namespace: str, container: str, lines: int, previous: bool = False) -> str:
-        """Return the last lines of a container's log."""
-        return self._api.logs(pod, namespace, container, lines, previous)

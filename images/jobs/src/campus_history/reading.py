@@ -41,8 +41,9 @@ async def asked(session: ClientSession, look: Look, what: str, path: str) -> Asy
         LostError: nothing answers, or the answer broke off.
     """
     url = URL(f"{look.address}/{what}?path={quote(os.fsencode(path), safe='')}", encoded=True)
+    proof = {"Authorization": f"Bearer {look.token}"}
     try:
-        async with session.get(url, headers={"Authorization": f"Bearer {look.token}"}, timeout=PATIENCE) as answer:
+        async with session.get(url, headers=proof, timeout=PATIENCE, allow_redirects=False) as answer:
             if answer.status == 404:
                 raise NotThereError(str((await answer.json())["error"]))
             if answer.status != 200:

@@ -17,6 +17,9 @@ from campus_history.reading import quoted
 Json = dict[str, Any]
 
 UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
+FIRST: Final = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+LAST: Final = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
+"""Of the calendar, wherever it is; a file system may have other times."""
 KINDS: Final = {"file": "File", "folder": "Folder", "link": "Link"}
 
 
@@ -112,7 +115,7 @@ def _entry(prefix: str, snapshot: Snapshot, path: str, found: Mapping[str, Any],
     name, kind = found["name"], found["kind"]
     own = f"{path}/{name}" if path else name
     what = {"folder": "files", "file": "file"}.get(kind)
-    changed = datetime.fromtimestamp(found["changed"], UTC).astimezone(zone)
+    changed = datetime.fromtimestamp(min(max(found["changed"], FIRST), LAST), UTC).astimezone(zone)
     return Entry(
         title=title(name),
         kind=KINDS[kind],

@@ -6,17 +6,20 @@ import os
 import stat
 import time
 import zipfile
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from campus_jobs.hashes import kind_of, names_in
 from campus_jobs.trees import DEEPEST, FOLDER, READ, shown
 
-CHUNK: Final = 1 << 20
+CHUNK: Final = 1 << 17
+"""Bytes that are sent at once: in a minute even a slow line takes so many, and the server waits no longer."""
 LARGE: Final = 1 << 30
 """From so many bytes on a file is written in the form of ZIP that not every old program can read."""
 LEFT_OUT: Final = "NOT IN THIS ARCHIVE.txt"
-FIRST_YEAR: Final = 1980
-LAST_YEAR: Final = 2107
+FIRST: Final = datetime(1980, 1, 2, tzinfo=UTC).timestamp()
+LAST: Final = datetime(2107, 12, 30, tzinfo=UTC).timestamp()
+"""Times that ZIP can write wherever it is; a file system may have later ones than even the calendar."""
 
 
 class Target(Protocol):
@@ -39,9 +42,9 @@ class Archive:
 
     def add(self, folder: int, name: bytes, path: tuple[bytes, ...]) -> None:
         """Add an entry of an open folder under a path of its own; raises OSError when the disk fails."""
-        status = os.lstat(name, dir_fd=folder)
-        kind = kind_of(status.st_mode)
         try:
+            status = os.lstat(name, dir_fd=folder)
+            kind = kind_of(status.st_mode)
             if kind == "folder":
                 if len(path) > DEEPEST:
                     raise PermissionError
@@ -81,9 +84,8 @@ class Archive:
 
 def _info(path: tuple[bytes, ...], status: os.stat_result, ending: str = "") -> zipfile.ZipInfo:
     """Return an entry's name, time and mode as ZIP has them."""
-    moment = time.localtime(status.st_mtime)
-    year = min(max(moment.tm_year, FIRST_YEAR), LAST_YEAR)
-    info = zipfile.ZipInfo("/".join(map(shown, path)) + ending, (year, *moment[1:6]))
+    moment = time.localtime(min(max(status.st_mtime, FIRST), LAST))
+    info = zipfile.ZipInfo("/".join(map(shown, path)) + ending, moment[:6])
     info.external_attr = (stat.S_IFMT(status.st_mode) | stat.S_IMODE(status.st_mode)) << 16
     info.compress_type = zipfile.ZIP_DEFLATED
     return info

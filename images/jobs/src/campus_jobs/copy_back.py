@@ -39,6 +39,15 @@ class Needs:
     entries: int = 0
 
 
+@contextlib.contextmanager
+def _opened(name: bytes, above: int) -> Iterator[int]:
+    here = os.open(name, FOLDER, dir_fd=above)
+    try:
+        yield here
+    finally:
+        os.close(here)
+
+
 def measure(folder: int, name: bytes, needs: Needs, seen: set[tuple[int, int]], depth: int = 0) -> None:
     """Add what the entry of an open folder takes, a file with several names once.
 
@@ -55,15 +64,10 @@ def measure(folder: int, name: bytes, needs: Needs, seen: set[tuple[int, int]], 
     needs.entries += 1
     needs.size += max(status.st_blocks * 512, BLOCK)
     if kind_of(status.st_mode) == "folder":
-        try:
-            here = os.open(name, FOLDER, dir_fd=folder)
-        except PermissionError:
-            return
-        try:
+        # Whoever reads it for its hash says what of it cannot be read.
+        with contextlib.suppress(PermissionError), _opened(name, folder) as here:
             for each in names_in(here, top=False):
                 measure(here, each, needs, seen, depth + 1)
-        finally:
-            os.close(here)
 
 
 def require_room(home: int, needs: Needs) -> None:

@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from campus_jobs.archive import Archive
+from campus_jobs.archive import CHUNK, Archive
 from campus_jobs.dual_stack import DualStackServer
 from campus_jobs.hashes import kind_of, names_in
 from campus_jobs.trees import FOLDER, READ, RefusedError, below, missing, parts_of
@@ -31,7 +31,6 @@ from campus_jobs.trees import FOLDER, READ, RefusedError, below, missing, parts_
 PORT: Final = 8080
 SNAPSHOT: Final = "the snapshot"
 MOST_ENTRIES: Final = 5000
-CHUNK: Final = 1 << 20
 QUERY: Final = "path="
 
 Json = dict[str, Any]
@@ -51,7 +50,7 @@ def listing(top: int, path: str) -> Json:
     """Return what is in a folder, the first MOST_ENTRIES by name, and how many more there are.
 
     Raises:
-        RefusedError: there is no such folder.
+        RefusedError: there is no such folder, or it cannot be read.
     """
     names = names_of(path)
     folder = below(top, names, SNAPSHOT)
@@ -61,6 +60,9 @@ def listing(top: int, path: str) -> Json:
             "entries": [_entry(folder, name) for name in found[:MOST_ENTRIES]],
             "more": max(0, len(found) - MOST_ENTRIES),
         }
+    except OSError as error:
+        # Such as one whose names may be listed and nothing in it opened: said, and not a reader that breaks off.
+        raise RefusedError(f"What is in the folder '{path}' cannot be read: {error.strerror}.") from error
     finally:
         os.close(folder)
 
@@ -138,7 +140,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer /list, /file and /archive, each with ?path= in percent-encoding."""
-        self.close_connection = True
         asked = urlsplit(self.path)
         if not self._trusted():
             self._answer(401, {"error": "Only the page of the students' files may ask."})
@@ -184,6 +185,11 @@ class Handler(BaseHTTPRequestHandler):
                 body.given_up = True
                 raise
             body.close()
+
+    def end_headers(self) -> None:
+        """Say that each answer is the connection's last, so that nobody asks again on one that is about to end."""
+        self.send_header("Connection", "close")
+        super().end_headers()
 
     def _answer(self, status: int, body: Json) -> None:
         data = json.dumps(body).encode()

@@ -54,7 +54,8 @@ def below(top: int, names: Sequence[bytes], where: str, make: bool = False) -> i
         RefusedError: a name is missing, a link, or no folder.
     """
     with ExitStack() as opened:
-        here = os.dup(top)
+        # Opened anew: a copy of the descriptor would share its place in the list of names with whoever lists it too.
+        here = os.open(".", FOLDER, dir_fd=top)
         for index, name in enumerate(names):
             opened.callback(os.close, here)
             if make:

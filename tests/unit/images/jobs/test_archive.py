@@ -87,3 +87,27 @@ def test_a_large_file_is_written_in_the_large_form(tmp_path: Path, monkeypatch: 
     found = packed(tmp_path)
     assert found.getinfo("hw/large").extract_version >= zipfile.ZIP64_VERSION
     assert found.read("hw/large") == b"x" * 100
+
+
+@pytest.mark.parametrize(("moment", "year"), [(-(2**40), 1980), (2**60, 2107)])
+def test_a_time_that_zip_cannot_write(tmp_path: Path, moment: int, year: int) -> None:
+    status = os.stat_result((0o100644, *[0] * 6, moment, moment, moment))
+    assert archive._info((b"lab",), status).date_time[0] == year
+
+
+def test_a_large_file_is_sent_in_pieces_that_a_slow_line_can_take(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(os.urandom(1 << 20))
+    pieces: list[int] = []
+
+    class Line(Pipe):
+        def write(self, data: bytes) -> int:
+            pieces.append(len(data))
+            return super().write(data)
+
+    opened = os.open(tmp_path, FOLDER)
+    whole = Archive(Line())
+    whole.add_folder(opened, (b"hw",))
+    whole.close()
+    os.close(opened)
+    assert sum(pieces) > 1 << 20
+    assert max(pieces) < 1 << 18

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from campus_jobs import reader
+from campus_jobs.archive import LEFT_OUT, Archive
 from campus_jobs.copy_back import main as copy_back_program
 from campus_jobs.hashes import main as hashes_program
+from campus_jobs.trees import FOLDER, RefusedError
 
 STUDENT = 1000
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -94,3 +99,50 @@ def test_hashes_count_what_cannot_be_read(disks: Path) -> None:
     locked = disks / "snapshot" / "locked"
     locked.mkdir(mode=0o700)
     assert run(hashes_program, str(disks / "snapshot"))["unreadable"] == 1
+
+
+def without_search(disks: Path) -> Path:
+    """A folder of the student's whose names may be listed and nothing in it opened, as ``chmod -R 644`` leaves it."""
+    listed = disks / "snapshot" / "work" / "listed"
+    put(listed / "lab")
+    listed.chmod(0o644)
+    return listed
+
+
+def listing(words: list[str]) -> int:
+    """Print what a folder's page is told."""
+    try:
+        print(json.dumps(reader.listing(os.open(words[0], FOLDER), words[1])))
+    except RefusedError as error:
+        print(json.dumps({"error": str(error)}))
+    return 0
+
+
+def packing(words: list[str]) -> int:
+    """Print the names in a ZIP file."""
+    target = io.BytesIO()
+    whole = Archive(target)
+    whole.add_folder(os.open(words[0], FOLDER), (b"home",))
+    whole.close()
+    print(json.dumps({"names": zipfile.ZipFile(target).namelist()}))
+    return 0
+
+
+def test_a_folder_that_may_only_be_listed_is_explained(disks: Path) -> None:
+    without_search(disks)
+    assert run(listing, str(disks / "snapshot"), "work/listed") == {
+        "error": "What is in the folder 'work/listed' cannot be read: Permission denied."
+    }
+
+
+def test_a_folder_that_may_only_be_listed_is_left_out_of_a_zip_file(disks: Path) -> None:
+    listed = without_search(disks)
+    assert run(packing, str(listed)) == {"names": ["home/", LEFT_OUT]}
+    assert run(packing, str(listed.parent))["names"] == ["home/", "home/lab", "home/listed/", LEFT_OUT]
+
+
+def test_a_folder_that_may_only_be_listed_is_refused_by_name(disks: Path) -> None:
+    without_search(disks)
+    assert copy_back(disks, "work") == {
+        "error": "The student may not read 1 of the files, such as 'work/listed'; restore to a side disk."
+    }

@@ -41,6 +41,10 @@ async def test_it_starts_leads_to_the_hub_and_ends(monkeypatch: pytest.MonkeyPat
                     break
             except ClientError:
                 await asyncio.sleep(0.02)
+        source, sink = await asyncio.open_connection("127.0.0.1", port)
+        sink.write(f"POST {page} HTTP/1.1\r\nHost: hub\r\nContent-Length: {app.LARGEST + 1}\r\n\r\n".encode())
+        assert b" 400 " in await source.readline()
+        sink.close()
         async with browser.get(page, allow_redirects=False) as answer:
             where = answer.headers["Location"]
     assert where.startswith("https://hub.example.edu/jupyter/hub/api/oauth2/authorize?client_id=service-files-history&")
@@ -48,4 +52,17 @@ async def test_it_starts_leads_to_the_hub_and_ends(monkeypatch: pytest.MonkeyPat
     assert f"redirect_uri=https%3A%2F%2F{callback}" in where
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(serving, 30)
+    HubOAuth.clear_instance()
+
+
+async def test_tidying_up_that_fails_ends_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_parts: app.History) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app, "PORT", free_port())
+    monkeypatch.setattr(app, "tidy", broken)
+    monkeypatch.setattr(os, "environ", {**os.environ, **ENVIRONMENT})
+    HubOAuth.clear_instance()
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(app.serve(), 30)
     HubOAuth.clear_instance()

@@ -13,7 +13,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
 from ansible_collections.campus.jupyterhub.tests.unit.images.jobs.history_world import until
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import snapshot
-from campus_history.looks import FAILED, NO_ANSWER, PREPARING, READY, BusyError, Looks
+from campus_history.looks import FAILED, MOST_EACH, NO_ANSWER, PREPARING, READY, BusyError, Looks
 from campus_history.put_backs import DONE, PutBacks
 from campus_history.put_backs import FAILED as NOT_BACK
 
@@ -111,6 +111,23 @@ async def test_one_that_is_not_wanted_any_more_goes_as_soon_as_it_is_there(looks
     disks.gate.set()
     await until(lambda: second.state == READY and disks.there == {second.name})
     assert looks.look("ann", one(day=26)) is second
+
+
+async def test_a_student_who_goes_from_one_to_the_next_leaves_room_for_others(disks: Disks, clock: Clock) -> None:
+    looks = Looks(disks, 10, IDLE, clock)
+    disks.gate.clear()
+    for day in range(11, 11 + MOST_EACH):
+        looks.look("ann", one(day=day))
+    last = looks.look("ann", one(day=10 + MOST_EACH))
+    with pytest.raises(BusyError, match="still being closed"):
+        looks.look("ann", one(day=25))
+    assert not last.unwanted
+    looks.look("ben", one("ben"))
+    disks.gate.set()
+    await until(lambda: len(looks.names) == 2)
+    looks.look("ann", one(day=25))
+    await looks.end_all()
+    assert disks.there == set()
 
 
 async def test_no_more_than_so_many_at_once(looks: Looks) -> None:

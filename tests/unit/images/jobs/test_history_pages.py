@@ -9,13 +9,15 @@ import re
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
-from aiohttp import ClientPayloadError, ClientSession
+from aiohttp import ClientPayloadError, ClientSession, web
+from aiohttp.test_utils import TestServer
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.tests.unit.images.jobs.history_world import Site, until
-from campus_history import handlers
+from campus_history import handlers, reading
+from campus_history.reading import LostError
 from campus_jobs.archive import Archive
 
 ANN = "claim-ann-20261125-090000"
@@ -224,6 +226,40 @@ async def test_a_name_that_is_no_text_is_shown_and_comes_with_its_folder(site: S
     address = f"{site.page}snapshot/{ANN}/put-back"
     async with ann.post(address, data={"_xsrf": token, "path": "hw/caf%E9"}) as answer:
         assert (answer.status, "put back the folder" in await answer.text()) == (400, True)
+
+
+@pytest.mark.parametrize("path", ["%2Fcaf%E9", "..%2F%E9", "caf%C3%28", "\udce9"])
+async def test_a_path_that_is_neither_text_nor_in_the_home_is_refused(
+    site: Site, ann: ClientSession, path: str
+) -> None:
+    token = xsrf(await opened(ann, site))
+    body = urlencode({"_xsrf": token, "path": path}, errors="surrogateescape")
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with ann.post(f"{site.page}snapshot/{ANN}/put-back", data=body, headers=headers) as answer:
+        assert (answer.status, handlers.WORDS[500] in await answer.text()) == (400, False)
+
+
+async def test_a_reader_that_leads_elsewhere_is_not_followed(site: Site, ann: ClientSession) -> None:
+    await opened(ann, site)
+    (look,) = site.parts.looks._looks.values()
+    async with TestServer(elsewhere()) as impostor:
+        look.address = str(impostor.make_url("")).rstrip("/")
+        with pytest.raises(LostError, match="302"):
+            await reading.listing(site.parts.session, look, "")
+
+
+def elsewhere() -> web.Application:
+    """A server that sends whoever asks it to another address, where there is an answer."""
+
+    async def there(_request: web.Request) -> web.Response:
+        return web.json_response({"entries": [], "more": 0})
+
+    async def away(_request: web.Request) -> web.Response:
+        raise web.HTTPFound("/there")
+
+    made = web.Application()
+    made.add_routes([web.get("/there", there), web.get("/list", away)])
+    return made
 
 
 async def test_what_cannot_be_put_back_is_explained(site: Site, ann: ClientSession) -> None:

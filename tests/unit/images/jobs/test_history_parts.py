@@ -73,6 +73,13 @@ def test_amounts(size: int, text: str) -> None:
     assert views.amount(size) == text
 
 
+@pytest.mark.parametrize(("changed", "shown"), [(-(10.0**15), "1-01-02"), (10.0**15, "9999-12-30")])
+def test_a_file_of_an_impossible_time_keeps_no_folder_from_being_shown(changed: float, shown: str) -> None:
+    found = {"name": "lab", "kind": "file", "size": 1, "changed": changed}
+    (entry,) = views.entries("/", taken("2026-11-25T09:00:00Z")[0], "", [found], BERLIN)
+    assert entry.changed.startswith(shown)
+
+
 def test_a_time_is_said_where_the_student_is() -> None:
     assert views.moment(datetime(2026, 11, 25, 23, 5, tzinfo=UTC), BERLIN) == "Thursday, 26 November 2026, 00:05"
 

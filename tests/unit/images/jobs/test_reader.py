@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import json
@@ -18,8 +19,9 @@ from urllib.parse import quote
 import pytest
 from campus_jobs import reader
 from campus_jobs.archive import Archive
+from campus_jobs.hashes import names_in
 from campus_jobs.reader import Server, proof_of
-from campus_jobs.trees import FOLDER
+from campus_jobs.trees import FOLDER, below
 
 TOKEN = "a token"
 
@@ -168,3 +170,34 @@ def test_of_very_many_entries_the_first_are_listed(server: Server, home: Path, m
     monkeypatch.setattr(reader, "MOST_ENTRIES", 3)
     found = asked(server, "list")
     assert ([each["name"] for each in found["entries"]], found["more"]) == (["hw", "pipe", "to-file"], 3)
+
+
+def test_who_lists_a_folder_takes_no_names_from_another(home: Path) -> None:
+    top = os.open(home, FOLDER)
+    with os.scandir(top) as another:
+        next(another)
+        folder = below(top, [], "the disk")
+        assert {b"hw", b"pipe"} <= set(names_in(folder, top=True))
+    os.close(folder)
+    os.close(top)
+
+
+def test_each_answer_is_the_last_of_its_connection(server: Server) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)) as connection:
+        for what, status in (("list", 200), ("file", 404), ("archive", 200)):
+            connection.request("GET", f"/{what}?path=hw", headers={"Authorization": f"Bearer {TOKEN}"})
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["Connection"]) == (status, "close")
+            answer.read()
+
+
+def test_a_disk_that_fails_is_an_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_words: Any, **_options: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(reader, "_entry", broken)
+    status, body = ask(server, "list", "hw")
+    assert (status, json.loads(body)) == (
+        404,
+        {"error": "What is in the folder 'hw' cannot be read: Input/output error."},
+    )

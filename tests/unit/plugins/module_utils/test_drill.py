@@ -237,3 +237,20 @@ def test_a_sample_is_as_large_as_asked_and_the_same_for_the_same_seed(count: int
 def test_bad_snapshots_are_no_proof() -> None:
     items = [snapshot(ready=False), snapshot("2026-11-24T09:00:00Z", error="broken")]
     assert trials([disk("ann")], items, [COMPARE, RECORD], 0, "") == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [("sample", -1, "sample is -1; it is at least 0."), ("timeout", 0, "timeout is 0; it is at least 1.")],
+)
+def test_numbers_that_cannot_be_meant(cluster: FakeCluster, option: str, value: int, sentence: str) -> None:
+    options: Json = {option: value}
+    with pytest.raises(SelectionError) as raised:
+        run(cluster, **options)
+    assert (str(raised.value), cluster.changes) == (sentence, 0)
+
+
+def test_a_class_that_would_keep_the_copies_is_refused(cluster: FakeCluster) -> None:
+    with pytest.raises(RestoreError, match="The StorageClass jupyterhub retains its volumes"):
+        run(cluster, scratch_class="jupyterhub")
+    assert cluster.changes == 0

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from ansible_collections.campus.jupyterhub.plugins.module_utils import _release_run
 from ansible_collections.campus.jupyterhub.plugins.module_utils._release_run import ARGUMENTS, release
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import SideDisks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
@@ -186,3 +187,78 @@ def test_what_a_whole_restore_replaced_can_go(cluster: FakeCluster) -> None:
     run(cluster, students=["ann"], replaced=True, confirm="delete 1 replaced volume")
     assert cluster.names(VOLUME) == ["pv-claim-ann", "pv-claim-bob"]
     assert cluster.home_of("claim-ann") == "present"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("hours", -1.0, "hours is -1; it is between 0 and 87600. Nothing was deleted."),
+        ("hours", float("nan"), "hours is nan; it is between 0 and 87600. Nothing was deleted."),
+        ("hours", 1e300, "hours is 1e+300; it is between 0 and 87600. Nothing was deleted."),
+        ("parallel", 0, "parallel is 0; it is at least 1."),
+        ("timeout", 0, "timeout is 0; it is at least 1."),
+    ],
+)
+def test_numbers_that_cannot_be_meant(cluster: FakeCluster, option: str, value: float, sentence: str) -> None:
+    options = {"students": ["ann"], "confirm": "delete 1 disk", option: value}
+    assert refusal(cluster, **options) == sentence
+
+
+def test_snapshots_of_another_student_who_had_a_claim_of_that_name_stay(cluster: FakeCluster) -> None:
+    other = cluster.snapshot("2025-11-25T09:00:00Z", student="ann")
+    other["metadata"]["annotations"] |= {"hub.jupyter.org/username": "an.n", "campus.jupyterhub/claim-uid": "earlier"}
+    run(cluster, students=["ann"], snapshots=True, confirm="delete 1 disk and 1 snapshots")
+    assert "claim-ann-20251125-090000" in cluster.names("VolumeSnapshot")
+    assert "claim-ann-20261125-090000" not in cluster.names("VolumeSnapshot")
+
+
+def test_a_disk_that_a_restore_replaced_meanwhile_is_let_be(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = _release_run.found_of
+
+    def then_replaced(*words: Any) -> Any:
+        found = planned(*words)
+        cluster.found(CLAIM, "claim-ann")["metadata"]["uid"] = "of the restore"
+        return found
+
+    monkeypatch.setattr(_release_run, "found_of", then_replaced)
+    answer = run(cluster, students=["ann"], confirm="delete 1 disk")
+    assert answer["disks"][0]["message"].startswith("The disk claim-ann was replaced meanwhile;")
+    assert cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert cluster.home_of("claim-ann") == "present"
+
+
+def test_a_replaced_volume_that_is_claimed_meanwhile_is_let_be(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = cluster.found(VOLUME, "pv-claim-eve")
+    volume["metadata"]["annotations"] = {"hub.jupyter.org/username": "ann", "campus.jupyterhub/replaced": "{}"}
+    volume["status"]["phase"] = "Released"
+    planned = _release_run.found_of
+
+    def then_claimed(*words: Any) -> Any:
+        found = planned(*words)
+        volume["status"]["phase"] = "Bound"
+        return found
+
+    monkeypatch.setattr(_release_run, "found_of", then_claimed)
+    answer = run(cluster, students=["ann"], replaced=True, confirm="delete 1 replaced volume")
+    assert answer["disks"][0]["message"].startswith("The volume pv-claim-eve was given a claim meanwhile;")
+    assert cluster.found(VOLUME, "pv-claim-eve")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+
+
+def test_a_replaced_volume_of_a_student_whose_disk_is_gone_can_go(cluster: FakeCluster) -> None:
+    volume = cluster.found(VOLUME, "pv-claim-eve")
+    volume["metadata"]["annotations"] = {"hub.jupyter.org/username": "eve", "campus.jupyterhub/replaced": "{}"}
+    volume["status"]["phase"] = "Released"
+    del cluster.objects[CLAIM, NAMESPACE, "claim-eve"]
+    planned = run(cluster, check_mode=True, students=["eve"], replaced=True)
+    assert [row["volume"] for row in planned["disks"]] == ["pv-claim-eve"]
+    assert run(cluster, check_mode=True, courses=["data8"], replaced=True)["disks"] == []
+    both = run(cluster, check_mode=True, students=["eve", "ann"], courses=["data8"], replaced=True)
+    assert [row["student"] for row in both["disks"]] == ["eve"]
+    assert "No student 'eve'" in refusal(cluster, students=["eve"], query="student != ''", replaced=True)
+    assert "No student 'zoe'" in refusal(cluster, students=["eve", "zoe"], replaced=True)
+    run(cluster, students=["eve"], replaced=True, confirm="delete 1 replaced volume")
+    assert cluster.names(VOLUME) == ["pv-claim-ann", "pv-claim-bob"]

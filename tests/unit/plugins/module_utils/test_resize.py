@@ -165,3 +165,17 @@ def test_waiting(cluster: FakeCluster) -> None:
     assert cluster.seconds == 10
     done = wait(cluster, asked[:2], 10, cluster.clock, sleep)
     assert cluster.seconds == 10
+
+
+def test_one_that_was_asked_before_and_has_not_grown_is_no_success(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.found(CLAIM, "claim-ann")["spec"]["resources"]["requests"]["storage"] = "20Gi"
+    cluster.found(CLAIM, "claim-ann")["status"]["capacity"]["storage"] = "10Gi"
+    cluster.found(CLAIM, "claim-ann")["status"]["conditions"] = [
+        {"type": "ControllerResizeError", "status": "True", "message": "the pool is full"}
+    ]
+    monkeypatch.setattr(_resize.wait, "__defaults__", (cluster.clock, cluster.sleep))
+    answer = run(cluster, students=["ann"], size="20Gi", wait=True)
+    assert (answer["changed"], cluster.changes) == (False, 0)
+    assert answer["msg"] == "1 of 1 disks did not grow: claim-ann of ann: the pool is full"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _restore_run
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import OURS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import PENDING, RECORD, REPLACED, RESTORED
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import MANIFEST
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_run import ARGUMENTS, Restore
@@ -57,6 +58,40 @@ def run(cluster: FakeCluster, **options: Any) -> Json:
 
 def names(cluster: FakeCluster) -> dict[str, list[str]]:
     return {kind: cluster.names(kind) for kind in (CLAIM, VOLUME, POD)}
+
+
+# Whose snapshots are read
+
+
+@pytest.fixture
+def asked(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """By which labels snapshots were listed; ann's disk has one of its own by now."""
+    cluster.found(CLAIM, "claim-ann")["metadata"]["labels"]["hub.jupyter.org/username"] = "ann"
+    selectors: list[str] = []
+    listed = cluster.list
+
+    def listing(kind: str, api_version: str = "v1", namespace: str | None = None, *more: Any) -> list[Json]:
+        if kind == "VolumeSnapshot":
+            selectors.extend(more)
+        return listed(kind, api_version, namespace, *more)
+
+    monkeypatch.setattr(cluster, "list", listing)
+    return selectors
+
+
+def test_of_all_snapshots_only_the_students_own_are_read(cluster: FakeCluster, asked: list[str]) -> None:
+    cluster.found("VolumeSnapshot", SNAPSHOT)["metadata"]["labels"]["hub.jupyter.org/username"] = "ann"
+    assert planned(cluster, path="hw").plan.snapshot.name == SNAPSHOT
+    assert asked == [f"{OURS},hub.jupyter.org/username=ann"]
+
+
+def test_snapshots_that_are_older_than_the_label_are_found(cluster: FakeCluster, asked: list[str]) -> None:
+    newer = cluster.snapshot("2026-11-25T10:00:00Z", name="newer")
+    newer["metadata"]["labels"]["hub.jupyter.org/username"] = "ann"
+    assert planned(cluster, path="hw", snapshot=SNAPSHOT).plan.snapshot.name == SNAPSHOT
+    assert planned(cluster, path="hw", time="2026-11-25T09:30:00Z").plan.snapshot.name == SNAPSHOT
+    assert asked == [f"{OURS},hub.jupyter.org/username=ann", OURS] * 2
+    assert planned(cluster, path="hw").plan.snapshot.name == "newer"
 
 
 # A path
@@ -375,7 +410,7 @@ def test_check_mode_changes_nothing(cluster: FakeCluster) -> None:
     assert outcome["changed"] is True
     assert outcome["diff"]["after"].strip() == outcome["plan"]
     assert outcome["side_disk"] == ""
-    with pytest.raises(RestoreError, match="No student 'anna' has a disk here; did you mean ann"):
+    with pytest.raises(SelectionError, match="No student 'anna' has a disk here; did you mean ann"):
         _restore_run.restore(cluster, options_of(student="anna"), check_mode=True)
 
 
