@@ -54,6 +54,11 @@ class Snapshot:
     reason: str
     deleting: bool
 
+    @property
+    def good(self) -> bool:
+        """Whether a disk can be made from it; an error of an earlier attempt may still stand beside it."""
+        return self.ready and not self.deleting
+
 
 def snapshot_name(disk: Disk, now: datetime) -> str:
     """Return the name of the snapshot of a disk at a time, to the millisecond: two runs at once do not meet."""

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk, snapshot_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import read, record_of
-from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import is_good, written
+from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, moment
 
 Json = dict[str, Any]
@@ -68,7 +68,7 @@ def trials(disks: Sequence[Disk], items: Iterable[Json], actions: Sequence[str],
     good, records = [], {}
     for item in items:
         snapshot = snapshot_of(item)
-        if is_good(snapshot):
+        if snapshot.good:
             good.append(snapshot)
             # As text, and read for those alone that are tried: there may be thousands.
             records[snapshot.name] = record_of(item)

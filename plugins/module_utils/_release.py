@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import REPLACED
-from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import is_good, written
+from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT, Disk, SelectionError
 
@@ -83,7 +83,7 @@ def releases(
     for disk in disks:
         # One that was taken of an earlier claim of this name shows what was on another volume, and may be another's.
         named = own.get(disk.name, [])
-        good = [each for each in named if is_good(each) and each.disk_uid == disk.uid]
+        good = [each for each in named if each.good and each.disk_uid == disk.uid]
         theirs = (each for each in named if each.disk_uid == disk.uid or each.student == disk.student)
         going = tuple(theirs) if with_snapshots else ()
         found.append(Release(disk.student, disk.volume, disk.size, disk, good[-1] if good else None, going))

@@ -244,7 +244,7 @@ def snapshot_for(request: Request, own: Sequence[Snapshot]) -> Snapshot:
                 f"{request.student} has no snapshot '{request.snapshot}'; {_near(request.snapshot, known)}"
             )
         return _usable(named)
-    good = [each for each in own if is_good(each)]
+    good = [each for each in own if each.good]
     if not good:
         raise SelectionError(f"{request.student} has no good snapshot yet, of {len(own)} that were begun.")
     before = [each for each in good if request.time is None or each.taken <= request.time]
@@ -256,15 +256,10 @@ def snapshot_for(request: Request, own: Sequence[Snapshot]) -> Snapshot:
     return before[-1]
 
 
-def is_good(snapshot: Snapshot) -> bool:
-    """Say whether a disk can be made from a snapshot."""
-    return snapshot.ready and not snapshot.error and not snapshot.deleting
-
-
 def _usable(snapshot: Snapshot) -> Snapshot:
     if snapshot.deleting:
         raise SelectionError(f"The snapshot {snapshot.name} is being deleted; choose another.")
-    if snapshot.error:
+    if snapshot.error and not snapshot.ready:
         raise SelectionError(f"The snapshot {snapshot.name} failed ({snapshot.error}); choose another.")
     if not snapshot.ready:
         raise SelectionError(f"The snapshot {snapshot.name} is not ready yet; wait for it, or choose another.")

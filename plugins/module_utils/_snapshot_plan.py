@@ -68,7 +68,7 @@ def _why_not(disk: Disk, snapshots: Sequence[Snapshot], wish: Wish, now: datetim
         return "it is being deleted"
     if not disk.bound:
         return "it has no volume yet"
-    newest = max((item.taken for item in snapshots if _good(item)), default=None)
+    newest = max((item.taken for item in snapshots if item.good), default=None)
     if newest is not None and timedelta(0) <= now - newest < timedelta(seconds=wish.min_age):
         return f"its newest is {(now - newest).total_seconds():.0f} s old"
     return ""
@@ -79,17 +79,12 @@ def pruning(step: Step, wish: Wish, now: datetime, name: str = "", taken: dateti
     if wish.policy is None:
         return Pruning()
     known = {item.name: item for item in step.snapshots if not item.deleting}
-    points = [Point(item.name, item.taken, _good(item)) for item in known.values()]
+    points = [Point(item.name, item.taken, item.good) for item in known.values()]
     if taken is not None:
         points.append(Point(name, taken, True))
     verdict = decide(points, wish.policy, now, wish.max_delete_fraction)
     remove = tuple(known[name] for name in verdict.remove if name in known)
     return Pruning(remove, verdict.held_back, verdict.strange)
-
-
-def _good(snapshot: Snapshot) -> bool:
-    """Say whether a disk can be restored from it."""
-    return snapshot.ready and not snapshot.deleting
 
 
 def listing(plan: Iterable[Step], outcome: Iterable[Mapping[str, Any]]) -> dict[str, str]:

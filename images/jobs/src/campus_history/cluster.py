@@ -16,7 +16,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
     Snapshot,
     snapshot_of,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import is_good
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_run import ARGUMENTS, Restore
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import (
     COMPONENT,
@@ -95,9 +94,7 @@ class Students:
     def snapshots(self, student: str) -> list[Snapshot]:
         """Return the student's snapshots that can be looked into."""
         own = Own(self._connected(), student, READER)
-        return [
-            one for one in map(snapshot_of, own.list(SNAPSHOT, API, self._settings.namespace, OURS)) if is_good(one)
-        ]
+        return [one for one in map(snapshot_of, own.list(SNAPSHOT, API, self._settings.namespace, OURS)) if one.good]
 
     def open(self, student: str, snapshot: Snapshot, name: str, token: str) -> str:
         """Make a disk from a snapshot and a pod that shows it, both of this name, and return where that answers."""

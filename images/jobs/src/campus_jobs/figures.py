@@ -87,7 +87,7 @@ def state_of(snapshot: Snapshot) -> str:
     """Return which of STATES a snapshot is in."""
     if snapshot.deleting:
         return "deleting"
-    if snapshot.ready:
+    if snapshot.good:
         return "good"
     return "failed" if snapshot.error else "pending"
 

@@ -86,7 +86,7 @@ def test_snapshots_by_state() -> None:
     going = changed(snapshot(name="d"), deletionTimestamp="2026-11-25T10:00:00Z")
     many = [snapshot(name="a"), snapshot(name="b", ready=False), snapshot(name="c", ready=False, error="full"), going]
     # The driver tried again and succeeded; what it said before stays in the object.
-    many.append(snapshot(name="e", error="full"))
+    many.append(snapshot(name="e", ready=True, error="full"))
     assert of([], many).snapshots == {"good": 2, "failed": 1, "pending": 1, "deleting": 1}
 
 

@@ -124,7 +124,7 @@ async def test_a_student_with_two_disks_sees_which_is_which(site: Site, ann: Cli
 
 
 async def test_a_failed_snapshot_is_not_shown(site: Site, ann: ClientSession) -> None:
-    site.world.cluster.found("VolumeSnapshot", ANN)["status"]["error"] = {"message": "no"}
+    site.world.cluster.found("VolumeSnapshot", ANN)["status"].update(readyToUse=False, error={"message": "no"})
     assert ANN not in (await get(ann, site.page))[1]
     assert (await get(ann, f"{site.page}snapshot/{ANN}/files/"))[0] == 404
 

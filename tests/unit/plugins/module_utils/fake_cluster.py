@@ -240,7 +240,7 @@ class FakeCluster:
                 self._bind(item, self.found(VOLUME, item["spec"]["volumeName"]))
             elif kind == VOLUME and item["status"]["phase"] == "Released":
                 self._reclaim(item)
-            elif kind == SNAPSHOT and not item["status"].get("readyToUse"):
+            elif kind == SNAPSHOT and not item["status"].keys() & {"readyToUse", "error"}:
                 self._snapshot(item)
             elif kind == POD and item["status"]["phase"] == "Pending":
                 self._run(item)

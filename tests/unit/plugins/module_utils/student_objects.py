@@ -42,11 +42,13 @@ def snapshot(
     taken: str = "2026-11-25T09:00:00Z",
     student: str = "ann",
     name: str = "",
-    ready: bool = True,
+    ready: bool | None = None,
     error: str = "",
 ) -> Json:
     """Return a snapshot of a student's disk."""
     name = name or f"claim-{student}-{taken[:19].replace('-', '').replace(':', '').replace('T', '-')}"
+    # A failed one is not ready; an error beside one that is ready has to be asked for.
+    ready = not error if ready is None else ready
     status: Json = {"readyToUse": ready, "creationTime": taken, "restoreSize": "10Gi"}
     status["boundVolumeSnapshotContentName"] = f"snapcontent-{name}"
     if error:

@@ -106,10 +106,9 @@ def test_one_without_a_young_snapshot_keeps_all(cluster: FakeCluster, hours: flo
 def test_a_snapshot_that_keeps_nothing_of_it_does_not_count(cluster: FakeCluster, trouble: str) -> None:
     item = cluster.found("VolumeSnapshot", "claim-ann-20261125-090000")
     if trouble == "failed":
-        item["status"]["error"] = {"message": "broken"}
+        item["status"].update(readyToUse=False, error={"message": "broken"})
     elif trouble == "not ready":
         item["status"]["readyToUse"] = False
-        cluster.found(CLAIM, "claim-ann")["metadata"]["uid"] = "another"
     else:
         cluster.found(CLAIM, "claim-ann")["metadata"]["uid"] = "another"
     assert "The disk of ann has no good snapshot" in refusal(cluster, students=["ann"], confirm="delete 1 disk")
