@@ -15,7 +15,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
 
 Json = dict[str, Any]
 
-HUB_DISK = "hub-db"
+HUB_DISKS = ("hub-db", "hub-backups")
 
 
 def owners(
@@ -66,7 +66,7 @@ def _left_behind(volume: Json) -> str:
     """Return the name of a volume's lost claim; empty while it has one, never had one, or is the hub's own."""
     claim = volume.get("spec", {}).get("claimRef") or {}
     kept = volume.get("status", {}).get("phase") in ("Released", "Failed")
-    return str(claim.get("name", "")) if kept and claim.get("name") != HUB_DISK else ""
+    return str(claim.get("name", "")) if kept and claim.get("name") not in HUB_DISKS else ""
 
 
 def _of_snapshot(snapshot: Json, named: dict[tuple[str, str], str]) -> str:

@@ -28,6 +28,7 @@ def test_each_student_once_in_order_without_the_canary() -> None:
         ("Released", "claim-b", ["ann", "claim-b"]),
         ("Failed", "claim-b", ["ann", "claim-b"]),
         ("Released", "hub-db", ["ann"]),
+        ("Released", "hub-backups", ["ann"]),
         ("Available", "", ["ann"]),
     ],
 )
