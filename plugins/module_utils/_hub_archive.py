@@ -75,7 +75,7 @@ def made_of(name: str) -> datetime | None:
 
 
 def pack(folder: Path, info: Json, target: Path) -> None:
-    """Write the members that lie in a folder, and ``info`` with their hashes, into a new file that only its owner reads.
+    """Write the members that lie in a folder, and ``info`` with their hashes, into a new file for its owner alone.
 
     Raises:
         OSError: the file is there already or cannot be written; a part of it may be left.

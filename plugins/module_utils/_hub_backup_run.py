@@ -30,7 +30,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive imp
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import (
     SOURCE,
-    Database,
     Facts,
     database_of,
 )
@@ -94,6 +93,14 @@ class Objects:
     without_volume: list[str]
 
 
+@dataclass(frozen=True)
+class Turnover:
+    """The archives that were there before, and those that go."""
+
+    before: list[str]
+    removed: list[str]
+
+
 def back_up(
     cluster: Api,
     options: Mapping[str, Any],
@@ -119,7 +126,8 @@ def back_up(
         facts = database.facts() if database else Facts(None, None)
         number = sum(1 for _pair in _snapshots(cluster, options))
         name, _made = _hub_shelf.free_name(folder, now, options["reason"])
-        return _outcome(folder, name, 0, _counts(found, number, facts), found, policy, now)
+        turnover = _turnover(folder, name, policy, now)
+        return _outcome(folder / name, 0, _counts(found, number, facts), found.without_volume, turnover)
     with _hub_shelf.locked(folder, clock), _hub_shelf.workplace(folder) as place:
         name, made = _hub_shelf.free_name(folder, now, options["reason"])
         facts = database.dump(place / DATABASES[database.kind]) if database else Facts(None, None)
@@ -135,9 +143,9 @@ def back_up(
             "counts": {key: counts[key] for key in ("disks", "snapshots", "secrets")},
         }
         size = _hub_shelf.finish(place, info, folder / name)
-        outcome = _outcome(folder, name, size, counts, found, policy, now)
-        _hub_shelf.remove(folder, outcome["removed"])
-    return outcome
+        turnover = _turnover(folder, name, policy, now)
+        _hub_shelf.remove(folder, turnover.removed)
+    return _outcome(folder / name, size, counts, found.without_volume, turnover)
 
 
 def _policy(options: Mapping[str, Any]) -> Policy | None:
@@ -226,23 +234,26 @@ def _counts(found: Objects, snapshots: int, facts: Facts) -> Json:
     }
 
 
-def _outcome(
-    folder: Path, name: str, size: int, counts: Json, found: Objects, policy: Policy | None, now: datetime
-) -> Json:
-    """Return what the module returns; which archives go is decided with the new one among them."""
+def _turnover(folder: Path, name: str, policy: Policy | None, now: datetime) -> Turnover:
+    """Return what goes, with the new archive among those that count."""
     before = [each for each in _hub_shelf.archives(folder) if each != name]
     # A clock that was set back makes the new one look old.
     removed = [each for each in _hub_shelf.outdated([*before, name], policy, now) if each != name]
-    after = sorted({*before, name} - {*removed})
+    return Turnover(before, removed)
+
+
+def _outcome(file: Path, size: int, counts: Json, left_out: list[str], turnover: Turnover) -> Json:
+    """Return what the module returns."""
+    after = sorted({*turnover.before, file.name} - {*turnover.removed})
     return {
         "changed": True,
-        "file": str(folder / name),
+        "file": str(file),
         "bytes": size,
         "counts": counts,
-        "removed": removed,
-        "left_out": found.without_volume,
+        "removed": turnover.removed,
+        "left_out": left_out,
         "diff": {
-            "before": "".join(f"{each}\n" for each in before),
-            "after": "".join(f"{each}\n" for each in after),
+            "before": "".join(f"{name}\n" for name in turnover.before),
+            "after": "".join(f"{name}\n" for name in after),
         },
     }

@@ -57,8 +57,8 @@ def _require_kind(file: Path, has: str, wanted: str) -> None:
         raise DatabaseError(f"{file} holds no database; restore it from the backups of whoever runs it.")
     if has != wanted:
         raise DatabaseError(
-            f"{file} holds a database of {has}, and this hub uses {wanted}. Set hub_db_url as it was when the backup was "
-            "made, run the playbook site again, and restore then."
+            f"{file} holds a database of {has}, and this hub uses {wanted}. Set hub_db_url as it was when the backup "
+            "was made, run the playbook site again, and restore then."
         )
 
 

@@ -111,8 +111,9 @@ class Plan:
     @property
     def changed(self) -> bool:
         """Whether anything is to be made."""
-        states = [step.state for step in (*self.secrets, *self.disks, *self.snapshots)]
-        return bool(self.namespaces) or any(state in (CREATED, REPLACED, BOUND) for state in states)
+        states = {step.state for step in self.secrets} | {step.state for step in self.disks}
+        states |= {step.state for step in self.snapshots}
+        return bool(self.namespaces or states & {CREATED, REPLACED, BOUND})
 
     @property
     def conflict(self) -> str:
@@ -121,14 +122,18 @@ class Plan:
         disks = [step for step in self.disks if step.state == CONFLICT]
         if disks:
             parts.append(f"the disk of {_listed([f'{step.student} ({step.message})' for step in disks])}")
-        others = [step for step in (*self.secrets, *self.snapshots) if step.state == CONFLICT]
-        if others:
-            parts.append(_listed([f"{step.item['metadata']['name']} ({step.message})" for step in others]))
+        secrets = [each for each in self.secrets if each.state == CONFLICT]
+        if secrets:
+            parts.append(f"the Secret {_listed([_told(step.item, step.message) for step in secrets])}")
+        snapshots = [each for each in self.snapshots if each.state == CONFLICT]
+        if snapshots:
+            parts.append(f"the snapshot {_listed([_told(step.item, step.message) for step in snapshots])}")
         if not parts:
             return ""
         return (
-            f"Nothing was restored, since there is another in the place of {'; and '.join(parts)}. Look whether anybody "
-            "worked on what is new. Take its claim away if it may go, or set keep_new to leave these out; then run again."
+            f"Nothing was restored, since there is another in the place of {'; and '.join(parts)}. Look whether "
+            "anybody worked on what is new: take its claim away if it may go, or set keep_new to leave these out. Then "
+            "run again."
         )
 
 
@@ -287,6 +292,10 @@ def listing(plan: Plan) -> Json:
         before += [] if snapshot.state == BOUND else [line]
         after.append(line)
     return {key: "".join(f"{line}\n" for line in lines) for key, lines in (("before", before), ("after", after))}
+
+
+def _told(item: Json, message: str) -> str:
+    return f"{item['metadata']['name']} ({message})"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,8 +9,8 @@ the collection: it may change in any release.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_objects import snapshot_handle
@@ -60,35 +60,38 @@ def snapshot_steps(entries: Iterable[Json], namespace: str, state: SnapshotState
     return steps
 
 
-def _step(entry: Json, namespace: str, state: SnapshotState, known: Sequence[Json], taken: set[str]) -> SnapshotStep:
+def _step(entry: Json, namespace: str, state: SnapshotState, known: Sequence[Json], taken: Set[str]) -> SnapshotStep:
     """Judge one snapshot; ``known`` are the contents that name it in the storage, ``taken`` the names in use."""
     name = str(entry["snapshot"]["metadata"]["name"])
     there = state.snapshots.get((namespace, name))
     if there is not None:
         found = state.contents.get(_content_name(there))
         if found is not None and any(found is content for content in known):
-            return _made(entry, namespace, found, THERE)
-        return _made(entry, namespace, None, CONFLICT, "another snapshot of that name")
+            return replace(_made(entry, namespace, found, taken), state=THERE)
+        return _conflict(entry, namespace, "another snapshot of that name")
     for content in known:
         if content["metadata"].get("deletionTimestamp"):
-            return _made(entry, namespace, None, CONFLICT, "it is being deleted")
+            return _conflict(entry, namespace, "it is being deleted")
         reference = content["spec"].get("volumeSnapshotRef") or {}
         holder = state.snapshots.get((reference.get("namespace", ""), reference.get("name", "")))
         if holder is not None and reference.get("uid") in (None, "", holder["metadata"].get("uid")):
-            return _made(entry, namespace, None, CONFLICT, f"it belongs to {_whose(reference)}")
+            return _conflict(entry, namespace, f"it belongs to {_whose(reference)}")
     for content in known:
         reference = content["spec"].get("volumeSnapshotRef") or {}
         ours = (reference.get("namespace"), reference.get("name")) == (namespace, name)
         if ours and (content["spec"].get("source") or {}).get("snapshotHandle"):
-            return _made(entry, namespace, content, BOUND)
-    return _made(entry, namespace, None, BOUND, taken=taken)
+            return _made(entry, namespace, content, taken)
+    return _made(entry, namespace, None, taken)
 
 
-def _made(
-    entry: Json, namespace: str, found: Json | None, state: str, message: str = "", taken: set[str] | None = None
-) -> SnapshotStep:
+def _conflict(entry: Json, namespace: str, message: str) -> SnapshotStep:
+    return replace(_made(entry, namespace, None, frozenset()), state=CONFLICT, message=message)
+
+
+def _made(entry: Json, namespace: str, found: Json | None, taken: Set[str]) -> SnapshotStep:
+    """Return the step that makes a snapshot known by a content, or by a new one."""
     snapshot, kept = entry["snapshot"], entry["content"]
-    name = _free(str(kept["metadata"]["name"]), taken or set())
+    name = _free(str(kept["metadata"]["name"]), taken)
     reference = {
         "apiVersion": snapshot["apiVersion"],
         "kind": "VolumeSnapshot",
@@ -106,7 +109,7 @@ def _made(
         "metadata": {**snapshot["metadata"], "namespace": namespace},
         "spec": {**snapshot["spec"], "source": source},
     }
-    return SnapshotStep(item, content, found is not None, state, message)
+    return SnapshotStep(item, content, found is not None, BOUND)
 
 
 def unbound(step: SnapshotStep) -> Json:
@@ -115,7 +118,7 @@ def unbound(step: SnapshotStep) -> Json:
     return {"spec": {"volumeSnapshotRef": {"namespace": meta["namespace"], "name": meta["name"], "uid": None}}}
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free(name: str, taken: Set[str]) -> str:
     """Return a name that no content has."""
     number, wanted = 1, name
     while wanted in taken:
