@@ -21,6 +21,8 @@ API: Final = "snapshot.storage.k8s.io/v1"
 MANAGER: Final = "campus.jupyterhub"
 COMPONENT: Final = "singleuser-snapshot"
 OURS: Final = f"component={COMPONENT},app.kubernetes.io/managed-by={MANAGER}"
+CLAIM_NAME: Final = "campus.jupyterhub/claim"
+"""Annotation of a snapshot that was made known again: its source is its content then, and no longer the claim."""
 CLAIM_UID: Final = "campus.jupyterhub/claim-uid"
 RUN: Final = "campus.jupyterhub/run"
 REASON: Final = "campus.jupyterhub/reason"
@@ -83,11 +85,17 @@ def manifest(disk: Disk, snapshot_class: str, now: datetime, run: str, reason: s
     }
 
 
+def claim_of(item: Json) -> str:
+    """Return the name of the claim that a VolumeSnapshot object was taken of, empty where it does not tell."""
+    source = item.get("spec", {}).get("source") or {}
+    named = (item["metadata"].get("annotations") or {}).get(CLAIM_NAME)
+    return str(source.get("persistentVolumeClaimName") or named or "")
+
+
 def snapshot_of(item: Json) -> Snapshot:
     """Return what a VolumeSnapshot object says."""
     meta, status = item["metadata"], item.get("status") or {}
-    annotations, source = meta.get("annotations") or {}, item["spec"]["source"]
-    disk = source.get("persistentVolumeClaimName") or ""
+    annotations, disk = meta.get("annotations") or {}, claim_of(item)
     return Snapshot(
         name=meta["name"],
         namespace=meta["namespace"],
