@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.tests.cluster.support import Student, wait_until
+from ansible_collections.campus.jupyterhub.tests.cluster.support import Student
 from ansible_collections.campus.jupyterhub.tests.snapshots.world import Failed, World
-from kubernetes import client
 
 SNAPSHOT = "student_disk_snapshot"
 
@@ -78,27 +76,10 @@ def test_the_schedule_runs_without_a_hub_and_may_nothing_else(world: World, mia:
     before = {snapshot.name for snapshot in world.snapshots()}
     world.kube.scale_hub(0)
     try:
-        _run_schedule(world, "snapshots-by-hand")
+        assert world.run_schedule("snapshots")["failed_disks"] == 0
     finally:
         world.kube.scale_hub(1)
     new = [snapshot for snapshot in world.snapshots() if snapshot.name not in before]
     assert {mia.name, noah.name} <= {snapshot.student for snapshot in new}
     assert all(snapshot.ready for snapshot in new)
     world.nothing_leaks()
-
-
-def _run_schedule(world: World, name: str) -> None:
-    """Run the job that the schedule would run, now, and wait for its end."""
-    template = world.batch.read_namespaced_cron_job("snapshots", world.namespace).spec.job_template
-    job = client.V1Job(metadata=client.V1ObjectMeta(name=name, labels=template.metadata.labels), spec=template.spec)
-    world.batch.create_namespaced_job(world.namespace, job)
-
-    def ended() -> Any:
-        status = world.batch.read_namespaced_job(name, world.namespace).status
-        return status if status.succeeded or status.failed else None
-
-    status = wait_until("the job has ended", ended, 180)
-    pods = world.kube.pods(f"job-name={name}")
-    said = "\n".join(world.kube.log_of(pod.metadata.name) for pod in pods)
-    assert status.succeeded, said
-    assert json.loads(said[said.index("{") :])["failed_disks"] == 0

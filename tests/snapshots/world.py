@@ -75,10 +75,33 @@ class World:
             finally:
                 process.kill()
 
+    def run_schedule(self, schedule: str) -> Json:
+        """Run the job that a schedule would run, now, wait for its end, and return what its module says."""
+        template = self.batch.read_namespaced_cron_job(schedule, self.namespace).spec.job_template
+        meta = client.V1ObjectMeta(generate_name=f"{schedule}-by-hand-", labels=template.metadata.labels)
+        job = self.batch.create_namespaced_job(self.namespace, client.V1Job(metadata=meta, spec=template.spec))
+        name = job.metadata.name
+
+        def ended() -> Any:
+            status = self.batch.read_namespaced_job(name, self.namespace).status
+            return status if status.succeeded or status.failed else None
+
+        status = wait_until("the job has ended", ended, 180)
+        said = "\n".join(self.kube.log_of(pod.metadata.name) for pod in self.kube.pods(f"job-name={name}"))
+        assert status.succeeded, said
+        result: Json = json.loads(said[said.index("{") :])
+        return result
+
+    def disks(self) -> list[Any]:
+        """The claims of students' disks."""
+        items: list[Any] = self.kube.core.list_namespaced_persistent_volume_claim(
+            self.namespace, label_selector=DISKS
+        ).items
+        return items
+
     def disk(self, student: str) -> Any:
         """The claim of a student's disk."""
-        claims = self.kube.core.list_namespaced_persistent_volume_claim(self.namespace, label_selector=DISKS).items
-        (found,) = [claim for claim in claims if claim.metadata.annotations[STUDENT] == student]
+        (found,) = [claim for claim in self.disks() if claim.metadata.annotations[STUDENT] == student]
         return found
 
     def snapshots(self, student: str = "") -> list[Snapshot]:
