@@ -154,7 +154,7 @@ class SqliteDatabase:
     def _settle(self) -> None:
         """Bring the present database into its one file: what lies beside it would be taken for the new one's."""
         try:
-            with closing(_connect(self.path, timeout=5.0)) as present:
+            with closing(_connect(self.path, timeout=1.0)) as present:
                 present.execute("pragma locking_mode = exclusive")
                 mode = present.execute("pragma journal_mode = delete").fetchone()[0]
                 present.execute("begin exclusive")

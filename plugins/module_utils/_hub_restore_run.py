@@ -150,6 +150,10 @@ class _Restore:
         uids = self._wait_for_disks()
         for snapshot in self.plan.snapshots:
             self._snapshot(snapshot, uids)
+        for snapshot in self.plan.stale:
+            meta, uid = snapshot.item["metadata"], uids[snapshot.claim_uid]
+            patch = {"metadata": {"annotations": {CLAIM_UID: uid}}}
+            self.api.patch(SNAPSHOT, meta["name"], meta["namespace"], patch, API)
         self._wait_for_snapshots()
 
     def _make(self, item: Json) -> bool:
@@ -219,8 +223,8 @@ class _Restore:
             self._make(step.content)
         meta = step.item["metadata"]
         annotations = dict(meta.get("annotations") or {})
-        if annotations.get(CLAIM_UID) in uids:
-            annotations[CLAIM_UID] = uids[annotations[CLAIM_UID]]
+        if step.claim_uid and step.claim_uid in uids:
+            annotations[CLAIM_UID] = uids[step.claim_uid]
         self._make({**step.item, "metadata": {**meta, "annotations": annotations}})
 
     def _wait_for_snapshots(self) -> None:
