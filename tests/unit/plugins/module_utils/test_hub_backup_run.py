@@ -23,7 +23,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils import _hub_shel
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError, load, pack, verify
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_backup_run import VERSION
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import DatabaseError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_restore import restore_database
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.hub_archives import NOW, backup
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.hub_world import HubWorld

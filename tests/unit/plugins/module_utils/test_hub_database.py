@@ -9,14 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import (
-    DatabaseError,
-    Facts,
-    PostgresDatabase,
-    SqliteDatabase,
-    connection_of,
-    database_of,
-)
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import database_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError, Facts
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_postgres import PostgresDatabase, connection_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_sqlite import SqliteDatabase
 
 NOTHING = {"database_path": "", "database_url_file": ""}
 URL = "postgresql+psycopg://hub:s3cr%2Ft@db.example:5433/hub?sslmode=require"
