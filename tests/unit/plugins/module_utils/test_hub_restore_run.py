@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID, snapshot_of
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError, load
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_run import ARGUMENTS, restore_hub
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.hub_archives import backup
@@ -49,7 +49,7 @@ def archive(world: HubWorld, tmp_path: Path) -> str:
 
 def run(world: HubWorld, file: str, check: bool = False, **options: Any) -> Json:
     defaults = {name: each.get("default") for name, each in ARGUMENTS.items()}
-    return restore_hub(world, {**defaults, "file": file, **options}, check, world.clock)
+    return restore_hub(world, load(Path(file)), {**defaults, "file": file, **options}, check, world.clock)
 
 
 def refusal(world: HubWorld, file: str, **options: Any) -> str:
@@ -114,6 +114,7 @@ def require_all(world: HubWorld) -> None:
         snapshot = snapshot_of(world.found(SNAPSHOT, name))
         assert snapshot.ready
         assert (snapshot.student, snapshot.disk) == (student, f"claim-{student}")
+        assert snapshot.taken.isoformat() == "2026-11-25T09:00:00+00:00"
         assert snapshot.disk_uid == world.found(CLAIM, f"claim-{student}")["metadata"]["uid"]
         content = world.found(CONTENT, snapshot.content)
         assert content["spec"]["deletionPolicy"] == "Retain"
