@@ -24,6 +24,8 @@ OURS: Final = f"component={COMPONENT},app.kubernetes.io/managed-by={MANAGER}"
 CLAIM_NAME: Final = "campus.jupyterhub/claim"
 """Annotation of a snapshot that was made known again: its source is its content then, and no longer the claim."""
 CLAIM_UID: Final = "campus.jupyterhub/claim-uid"
+TAKEN: Final = "campus.jupyterhub/taken"
+"""Annotation of such a snapshot with its time, since not every driver tells that of a snapshot made before."""
 RUN: Final = "campus.jupyterhub/run"
 REASON: Final = "campus.jupyterhub/reason"
 
@@ -92,6 +94,13 @@ def claim_of(item: Json) -> str:
     return str(source.get("persistentVolumeClaimName") or named or "")
 
 
+def taken_of(item: Json) -> str:
+    """Return when the content of a VolumeSnapshot object was kept, as the API server writes times."""
+    meta, status = item["metadata"], item.get("status") or {}
+    told = (meta.get("annotations") or {}).get(TAKEN)
+    return str(told or status.get("creationTime") or meta["creationTimestamp"])
+
+
 def snapshot_of(item: Json) -> Snapshot:
     """Return what a VolumeSnapshot object says."""
     meta, status = item["metadata"], item.get("status") or {}
@@ -104,7 +113,7 @@ def snapshot_of(item: Json) -> Snapshot:
         disk_uid=annotations.get(CLAIM_UID, ""),
         student=annotations.get(STUDENT) or disk,
         course=(meta.get("labels") or {}).get(COURSE, ""),
-        taken=moment(status.get("creationTime") or meta["creationTimestamp"]),
+        taken=moment(taken_of(item)),
         ready=bool(status.get("readyToUse")),
         error=str((status.get("error") or {}).get("message") or ""),
         size=to_bytes(status["restoreSize"]) if status.get("restoreSize") else 0,

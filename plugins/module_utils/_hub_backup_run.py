@@ -28,11 +28,8 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive imp
     SNAPSHOTS_FILE,
     ArchiveError,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import (
-    SOURCE,
-    Facts,
-    database_of,
-)
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import SOURCE, database_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import Facts
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_objects import (
     disks_kept,
     secret_kept,

@@ -18,14 +18,9 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive imp
     extract_database,
     verify,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import (
-    SOURCE,
-    SQLITE,
-    Database,
-    DatabaseError,
-    Facts,
-    database_of,
-)
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import SOURCE, Database, database_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError, Facts
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_sqlite import SQLITE
 
 Json = dict[str, Any]
 

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, CLAIM_NAME
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    API,
+    CLAIM_NAME,
+    TAKEN,
+    claim_of,
+    taken_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import claim_anew
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT
 
@@ -64,13 +70,12 @@ def volume_kept(item: Json) -> Json:
 def snapshot_kept(snapshot: Json, content: Json) -> Json:
     """Return the pair by which a snapshot that is in the storage is made known: nothing is taken for it.
 
-    The name of the claim moves to an annotation, since the snapshot's source is its content then.
+    The name of the claim and the time move to annotations, since the snapshot's source is its content then.
     """
     meta, spec = snapshot["metadata"], snapshot["spec"]
-    claim = spec["source"].get("persistentVolumeClaimName")
     kept = _kept(snapshot, API, "VolumeSnapshot", meta["namespace"])
-    if claim:
-        kept["metadata"]["annotations"][CLAIM_NAME] = claim
+    told = {CLAIM_NAME: claim_of(snapshot), TAKEN: taken_of(snapshot)}
+    kept["metadata"]["annotations"].update({key: value for key, value in told.items() if value})
     name = content["metadata"]["name"]
     same = {key: spec[key] for key in ("volumeSnapshotClassName",) if spec.get(key)}
     return {

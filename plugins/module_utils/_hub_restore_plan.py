@@ -105,6 +105,8 @@ class Plan:
     secrets: tuple[SecretStep, ...]
     disks: tuple[DiskStep, ...]
     snapshots: tuple[SnapshotStep, ...]
+    stale: tuple[SnapshotStep, ...]
+    """Snapshots that are there, but say that they were taken of a disk whose claim is made anew."""
     missing: tuple[str, ...]
     """What the cluster lacks, a sentence each: nothing can be restored before it has that."""
 
@@ -113,7 +115,7 @@ class Plan:
         """Whether anything is to be made."""
         states = {step.state for step in self.secrets} | {step.state for step in self.disks}
         states |= {step.state for step in self.snapshots}
-        return bool(self.namespaces or states & {CREATED, REPLACED, BOUND})
+        return bool(self.namespaces or self.stale or states & {CREATED, REPLACED, BOUND})
 
     @property
     def conflict(self) -> str:
@@ -152,8 +154,15 @@ def plan_of(contents: Contents, namespace: str, state: State) -> Plan:
         secrets=tuple(secrets),
         disks=tuple(disks),
         snapshots=tuple(snapshots),
+        stale=tuple(_stale(disks, snapshots, state)),
         missing=tuple(_missing(disks, snapshots, state)),
     )
+
+
+def _stale(disks: Iterable[DiskStep], snapshots: Iterable[SnapshotStep], state: State) -> list[SnapshotStep]:
+    present = {name: item["metadata"].get("uid") for name, item in state.claims.items()}
+    old = {disk.uid for disk in disks if disk.state in (BOUND, THERE) and present.get(disk.name) != disk.uid}
+    return [each for each in snapshots if each.state == THERE and each.claim_uid and each.claim_uid in old]
 
 
 def moved(item: Json, home: str, namespace: str) -> Json:
@@ -205,7 +214,7 @@ def _with_claim(there: Json, known: Sequence[Json], namespace: str) -> tuple[Jso
         return found, CONFLICT, "its volume is being deleted"
     if _is_for(reference, namespace, meta["name"]) and reference.get("uid") in (None, "", meta.get("uid")):
         return found, THERE, ""
-    if _phase(found) == "Bound" and reference:
+    if not _is_free(found, namespace, meta["name"]):
         return found, CONFLICT, f"its volume belongs to {_whose(reference)}"
     return found, BOUND, ""
 
@@ -217,10 +226,8 @@ def _without_claim(
     if any(volume["metadata"].get("deletionTimestamp") or _phase(volume) == "Failed" for volume in known):
         return known[0], CONFLICT, "its volume is being deleted"
     for volume in known:
-        reference = volume["spec"].get("claimRef") or {}
-        free = not reference or _phase(volume) == "Released" or _is_for(reference, namespace, name)
-        if not free:
-            return volume, CONFLICT, f"its volume belongs to {_whose(reference)}"
+        if not _is_free(volume, namespace, name):
+            return volume, CONFLICT, f"its volume belongs to {_whose(volume['spec']['claimRef'])}"
     if known:
         return known[0], BOUND, ""
     if any(volume["metadata"]["name"] == kept["metadata"]["name"] for volume in state.volumes):
@@ -230,6 +237,12 @@ def _without_claim(
 
 def _phase(volume: Json) -> str:
     return str((volume.get("status") or {}).get("phase") or "")
+
+
+def _is_free(volume: Json, namespace: str, name: str) -> bool:
+    """Say whether a volume is nobody else's, by a claim that is there or by a reservation."""
+    reference = volume["spec"].get("claimRef") or {}
+    return not reference or _phase(volume) == "Released" or _is_for(reference, namespace, name)
 
 
 def _is_for(reference: Json, namespace: str, name: str) -> bool:

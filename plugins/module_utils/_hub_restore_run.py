@@ -9,7 +9,6 @@ collection: it may change in any release.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _side_disk_run
@@ -17,7 +16,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Creates, Gets, Lists, Patches
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, CLAIM_UID
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import reserved_for
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import Contents, load
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import Contents
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_plan import (
     BOUND,
     CONFLICT,
@@ -65,17 +64,21 @@ class Api(Creates, Gets, Lists, Patches, Protocol):
         """Raise ClusterError when this is another cluster."""
 
 
-def restore_hub(cluster: Api, options: Mapping[str, Any], check: bool, clock: Clock = _side_disk_run.CLOCK) -> Json:
-    """Restore, or in check mode tell what that would do, and return what the module returns.
+def restore_hub(
+    cluster: Api,
+    contents: Contents,
+    options: Mapping[str, Any],
+    check: bool,
+    clock: Clock = _side_disk_run.CLOCK,
+) -> Json:
+    """Restore what an archive says, or in check mode tell what that would do; returns what the module returns.
 
     Its ``msg`` says what is in conflict when that was refused; then nothing was changed.
 
     Raises:
-        ArchiveError: there is no such archive, or it is not whole; nothing was changed.
         ClusterError: the cluster does not answer or is another one; nothing was changed.
         RestoreError: the cluster lacks what the archive needs, and nothing was changed; or it stopped on the way.
     """
-    contents = load(Path(options["file"]))
     cluster.expect_uid(options["cluster_uid"])
     namespace = options["namespace"] or str(contents.info["namespace"])
     plan = plan_of(contents, namespace, state_of(cluster, contents, namespace))
@@ -150,6 +153,10 @@ class _Restore:
         uids = self._wait_for_disks()
         for snapshot in self.plan.snapshots:
             self._snapshot(snapshot, uids)
+        for snapshot in self.plan.stale:
+            meta, uid = snapshot.item["metadata"], uids[snapshot.claim_uid]
+            patch = {"metadata": {"annotations": {CLAIM_UID: uid}}}
+            self.api.patch(SNAPSHOT, meta["name"], meta["namespace"], patch, API)
         self._wait_for_snapshots()
 
     def _make(self, item: Json) -> bool:
@@ -219,8 +226,8 @@ class _Restore:
             self._make(step.content)
         meta = step.item["metadata"]
         annotations = dict(meta.get("annotations") or {})
-        if annotations.get(CLAIM_UID) in uids:
-            annotations[CLAIM_UID] = uids[annotations[CLAIM_UID]]
+        if step.claim_uid and step.claim_uid in uids:
+            annotations[CLAIM_UID] = uids[step.claim_uid]
         self._make({**step.item, "metadata": {**meta, "annotations": annotations}})
 
     def _wait_for_snapshots(self) -> None:

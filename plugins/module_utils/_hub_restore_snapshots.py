@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_objects import snapshot_handle
 
 Json = dict[str, Any]
@@ -36,13 +37,18 @@ class SnapshotStep:
     """What becomes of a snapshot."""
 
     item: Json
-    """The VolumeSnapshot, as it is to be made."""
+    """The VolumeSnapshot: as it is to be made, or as it is."""
     content: Json
     """Its VolumeSnapshotContent: as it is to be made, or as it is."""
     known: bool
     """Whether the cluster has that content."""
     state: str
     message: str = ""
+
+    @property
+    def claim_uid(self) -> str:
+        """Uid of the claim that the snapshot says it was taken of."""
+        return str((self.item["metadata"].get("annotations") or {}).get(CLAIM_UID, ""))
 
 
 def snapshot_steps(entries: Iterable[Json], namespace: str, state: SnapshotState | None) -> list[SnapshotStep]:
@@ -67,7 +73,7 @@ def _step(entry: Json, namespace: str, state: SnapshotState, known: Sequence[Jso
     if there is not None:
         found = state.contents.get(_content_name(there))
         if found is not None and any(found is content for content in known):
-            return replace(_made(entry, namespace, found, taken), state=THERE)
+            return SnapshotStep(there, found, True, THERE)
         return _conflict(entry, namespace, "another snapshot of that name")
     for content in known:
         if content["metadata"].get("deletionTimestamp"):

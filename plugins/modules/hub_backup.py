@@ -157,7 +157,7 @@ left_out:
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect, new_module
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_backup_run import ARGUMENTS, back_up
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import DatabaseError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError
 
 
 def main() -> None:

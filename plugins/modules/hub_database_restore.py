@@ -61,7 +61,7 @@ revision:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import DatabaseError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_restore import ARGUMENTS, restore_database
 
 

@@ -107,8 +107,10 @@ namespace:
   sample: jupyterhub
 """
 
+from pathlib import Path
+
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect, new_module
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError, load
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_run import ARGUMENTS, restore_hub
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
 
@@ -117,7 +119,8 @@ def main() -> None:
     """Run the module."""
     module = new_module(ARGUMENTS, supports_check_mode=True)
     try:
-        outcome = restore_hub(connect(module), module.params, module.check_mode)
+        contents = load(Path(module.params["file"]))
+        outcome = restore_hub(connect(module), contents, module.params, module.check_mode)
     except (ArchiveError, ClusterError, RestoreError) as error:
         module.fail_json(msg=str(error))
     if outcome["msg"]:

@@ -79,6 +79,15 @@ def test_a_snapshot_counts_for_its_student(kept: dict[str, Any], expected: list[
         assert students([], [], "canary", [kept]) == expected
 
 
+def test_a_snapshot_that_was_made_known_again_counts_for_its_student() -> None:
+    kept = {
+        "metadata": {"name": "s", "annotations": {"campus.jupyterhub/claim": "claim-a"}},
+        "spec": {"source": {"volumeSnapshotContentName": "c"}},
+    }
+    assert students([claim("claim-a", "ann")], [], "canary", [kept]) == ["ann"]
+    assert students([claim("claim-c", "canary")], [], "canary", [kept]) == []
+
+
 def test_snapshots_alone_hold_a_students_work() -> None:
     assert students([], [], "canary", [snapshot("s", "gone", "ann", marked=True)]) == ["ann"]
     assert students([], [], "canary", [], [content("s-1", "h-1")]) == ["s-1"]
