@@ -80,10 +80,14 @@ def volume_of(world: World, claim: Any) -> Any:
     return world.kube.core.read_persistent_volume(claim.spec.volume_name)
 
 
+def claims_of_students(world: World) -> list[Any]:
+    """The claims of those who are no canary, as far as they have a volume."""
+    return [each for each in world.disks() if each.metadata.annotations[STUDENT] != CANARY and each.spec.volume_name]
+
+
 def volumes(world: World) -> dict[str, str]:
-    """What the driver calls the volume of each claim of a student who is one."""
-    claims = [claim for claim in world.disks() if claim.metadata.annotations[STUDENT] != CANARY]
-    return {claim.metadata.name: volume_of(world, claim).spec.csi.volume_handle for claim in claims}
+    """What the driver calls the volume of each claim of a student."""
+    return {each.metadata.name: volume_of(world, each).spec.csi.volume_handle for each in claims_of_students(world)}
 
 
 def snapshots(world: World) -> set[str]:
@@ -117,6 +121,7 @@ def olga(site: Site, password: str) -> Student:
 @pytest.fixture(scope="module")
 def before(world: World, site: Site, olga: Student, noah: Student) -> Before:
     """Students with work and snapshots of it, one of them logged in."""
+    noah.start()
     assert noah.run(FILL) == ""
     world.module(SNAPSHOT, students=[olga.name, noah.name])
     browser = Client(site.url, Deadline(3600))
@@ -234,7 +239,7 @@ def destroy(world: World, claim: Any) -> None:
 
 def forget_disks(world: World) -> None:
     """Let the cluster forget the disks of students, whose storage stays."""
-    claims = [claim for claim in world.disks() if claim.metadata.annotations[STUDENT] != CANARY]
+    claims = claims_of_students(world)
     for claim in claims:
         assert volume_of(world, claim).spec.persistent_volume_reclaim_policy == "Retain"
         world.kube.core.delete_namespaced_persistent_volume_claim(claim.metadata.name, world.namespace)

@@ -32,7 +32,11 @@ def test_what_can_be_meant(schedule: str) -> None:
     [
         ({}, "23 3 * *", "hub_backup_schedule: '23 3 * *' is no schedule; write minute, hour"),
         ({}, "23 24 * * *", "hub_backup_schedule: '24' in '23 24 * * *' is no hour (0 to 23)"),
-        ({"timezone": "Europe/Belrin"}, "@daily", "hub_backup_timezone is 'Europe/Belrin', which is no known time zone"),
+        (
+            {"timezone": "Europe/Belrin"},
+            "@daily",
+            "hub_backup_timezone is 'Europe/Belrin', which is no known time zone",
+        ),
         ({"keep_daily": -1}, "@daily", "hub_backup_keep_daily is -1; it must be 0 or more."),
         (NOTHING, "@daily", "This policy keeps no backup; set hub_backup_keep_last or hub_backup_keep_daily above 0."),
     ],

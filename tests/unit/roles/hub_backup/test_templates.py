@@ -156,7 +156,9 @@ def test_a_sqlite_database_is_read_where_it_is(objects: Objects) -> None:
 def test_another_sqlite_file(render: Render) -> None:
     found = by_name(render(*TEMPLATES, hub_db_url="sqlite:////srv/jupyterhub/mine.sqlite?timeout=5"))
     told = arguments(found["ConfigMap", "hub-backup"])
-    assert told["asked.json"]["database_path"] == told["database.json"]["database_path"] == "/srv/jupyterhub/mine.sqlite"
+    assert (
+        told["asked.json"]["database_path"] == told["database.json"]["database_path"] == "/srv/jupyterhub/mine.sqlite"
+    )
 
 
 def test_postgresql_is_reached_with_a_secret_of_its_own(otherwise: list[Json]) -> None:
