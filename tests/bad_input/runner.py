@@ -1,7 +1,8 @@
 """Run the table of bad inputs: each one has to be refused with its own sentence, before anything changes.
 
 A file of the table names a playbook and its cases: name, options, environment variables, what is said, whether it takes
-a cluster, and which tasks of the role are run instead of its preflight. Options may speak of the surroundings that the run makes: peer_port, old_kubernetes.
+a cluster, and which tasks of the role are run instead of its preflight. Options may speak of the surroundings that the
+run makes: peer_port, old_kubernetes.
 """
 
 from __future__ import annotations
