@@ -210,10 +210,10 @@ def _with_claim(there: Json, known: Sequence[Json], namespace: str) -> tuple[Jso
         words = f"a claim whose volume {has} is gone" if lost else f"a claim that has the volume {has}"
         return None, CONFLICT, words if has else "a claim that has no volume yet"
     reference = found["spec"].get("claimRef") or {}
-    if found["metadata"].get("deletionTimestamp"):
-        return found, CONFLICT, "its volume is being deleted"
     if _is_for(reference, namespace, meta["name"]) and reference.get("uid") in (None, "", meta.get("uid")):
         return found, THERE, ""
+    if found["metadata"].get("deletionTimestamp"):
+        return found, CONFLICT, "its volume is being deleted"
     if not _is_free(found, namespace, meta["name"]):
         return found, CONFLICT, f"its volume belongs to {_whose(reference)}"
     return found, BOUND, ""

@@ -92,16 +92,14 @@ class SqliteDatabase:
         try:
             with closing(_connect(self.path, timeout=1.0)) as present:
                 present.execute("pragma locking_mode = exclusive")
-                mode = present.execute("pragma journal_mode = delete").fetchone()[0]
+                present.execute("pragma journal_mode = delete")
                 present.execute("begin exclusive")
                 present.execute("rollback")
         except sqlite3.OperationalError as error:
             raise self._in_use() from error
         except sqlite3.DatabaseError:
             # Not a database, or a damaged one: what is beside it is worth nothing either.
-            mode = "delete"
-        if mode != "delete":
-            raise self._in_use()
+            pass
         for end in ("-wal", "-shm", "-journal"):
             self.path.with_name(f"{self.path.name}{end}").unlink(missing_ok=True)
 
