@@ -25,7 +25,6 @@ class Disks:
         self._kube = kube
         self._namespace = namespace
         self._size = size
-        self.drivers = {pod.spec.node_name: pod for pod in kube.pods(DRIVER, STORAGE)}
 
     def __enter__(self) -> Disks:
         self._kube.core.create_namespace({"metadata": {"name": self._namespace}})
@@ -39,9 +38,14 @@ class Disks:
         names = [item.metadata.name for item in self._kube.core.list_namespace().items]
         return self._namespace in names
 
+    def _drivers(self) -> dict[str, Any]:
+        """The driver's pod on each node; other flags make other pods."""
+        pods = self._kube.pods(DRIVER, STORAGE)
+        return {pod.spec.node_name: pod for pod in pods if not pod.metadata.deletion_timestamp}
+
     def make(self, count: int) -> None:
         """Make disks and wait until each has its volume."""
-        nodes = sorted(self.drivers)
+        nodes = sorted(self._drivers())
         for number in range(count):
             self._claim(f"claim-{number:05d}", nodes[number % len(nodes)], f"student-{number:05d}")
         self.wait_bound(count)
@@ -90,20 +94,20 @@ class Disks:
             ' for disk; do debugfs -w -R "write /tmp/content content" $disk/disk.img; done; rm /tmp/content; sync'
         )
         handles = self._handles()
-        for node, pod in self.drivers.items():
+        for node, pod in self._drivers().items():
             self._kube.run_in(pod, "sh", "-c", script, str(mebibytes), f"{POOL}/volumes", *handles[node])
 
     def _handles(self) -> dict[str, list[str]]:
         """What the driver of each node calls these disks."""
         volumes = {one.metadata.name: one.spec.csi for one in self._kube.core.list_persistent_volume().items}
-        found: dict[str, list[str]] = {node: [] for node in self.drivers}
+        found: dict[str, list[str]] = {node: [] for node in self._drivers()}
         for claim in self._claims():
             found[claim.metadata.annotations[NODE]].append(volumes[claim.spec.volume_name].volume_handle)
         return found
 
     def used(self) -> int:
         """Bytes that the pools take."""
-        outputs = [self._kube.run_in(pod, "df", "-B1", "--output=used", POOL) for pod in self.drivers.values()]
+        outputs = [self._kube.run_in(pod, "df", "-B1", "--output=used", POOL) for pod in self._drivers().values()]
         return sum(int(output.split()[-1]) for output in outputs)
 
 

@@ -7,7 +7,7 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
@@ -113,11 +113,11 @@ def disks_kept(claims: Iterable[Json], volumes: Mapping[str, Json], canary: str)
     return kept, without
 
 
-def snapshots_kept(snapshots: Iterable[Json], contents: Mapping[str, Json], canary: str) -> Iterator[Json]:
-    """Yield the pairs of those snapshots that can be restored from; ``contents`` are the contents by name."""
+def snapshots_kept(snapshots: Iterable[Json], content_of: Callable[[str], Json | None], canary: str) -> Iterator[Json]:
+    """Yield the pairs of those snapshots that can be restored from; ``content_of`` returns a content by its name."""
     for item in snapshots:
         status = item.get("status") or {}
-        content = contents.get(status.get("boundVolumeSnapshotContentName") or "")
+        content = content_of(status.get("boundVolumeSnapshotContentName") or "")
         whose = (item["metadata"].get("annotations") or {}).get(STUDENT)
         if status.get("readyToUse") and content and snapshot_handle(content) and not (canary and whose == canary):
             yield snapshot_kept(item, content)

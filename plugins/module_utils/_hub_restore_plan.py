@@ -9,6 +9,7 @@ in any release.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -143,8 +144,10 @@ def plan_of(contents: Contents, namespace: str, state: State) -> Plan:
     """Return what has to be made of an archive's contents in a namespace of a cluster in this state."""
     home = str(contents.info["namespace"])
     secrets = [_secret_step(moved(item, home, namespace), state) for item in contents.secrets]
+    volumes = _Volumes.of(state.volumes)
     disks = sorted(
-        (_disk_step(entry, namespace, state) for entry in contents.disks), key=lambda step: (step.student, step.name)
+        (_disk_step(entry, namespace, state.claims, volumes) for entry in contents.disks),
+        key=lambda step: (step.student, step.name),
     )
     snapshots = snapshot_steps(contents.snapshots, namespace, state.snapshots)
     wanted = {namespace, *(step.item["metadata"]["namespace"] for step in secrets if step.state == CREATED)}
@@ -183,17 +186,38 @@ def _secret_step(item: Json, state: State) -> SecretStep:
     return SecretStep(item, SAME if same else REPLACED)
 
 
-def _disk_step(entry: Json, namespace: str, state: State) -> DiskStep:
+@dataclass(frozen=True)
+class _Volumes:
+    """The PersistentVolumes of the cluster: thousands of disks look for theirs."""
+
+    by_place: Mapping[str, Sequence[Json]]
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, volumes: Iterable[Json]) -> _Volumes:
+        """Sort volumes by where in the storage they are."""
+        found: dict[str, list[Json]] = {}
+        names = set()
+        for volume in volumes:
+            found.setdefault(_place(volume), []).append(volume)
+            names.add(str(volume["metadata"]["name"]))
+        return cls(found, frozenset(names))
+
+
+def _place(volume: Json) -> str:
+    return json.dumps(place_of(volume), sort_keys=True)
+
+
+def _disk_step(entry: Json, namespace: str, claims: Mapping[str, Json], volumes: _Volumes) -> DiskStep:
     claim, kept = entry["claim"], entry["volume"]
     name = str(claim["metadata"]["name"])
     student = (claim["metadata"].get("annotations") or {}).get(STUDENT) or name
-    place = place_of(kept)
-    known = [volume for volume in state.volumes if place_of(volume) == place]
-    there = state.claims.get(name)
+    known = volumes.by_place.get(_place(kept), [])
+    there = claims.get(name)
     if there is not None:
         found, result, message = _with_claim(there, known, namespace)
     else:
-        found, result, message = _without_claim(name, kept, known, namespace, state)
+        found, result, message = _without_claim(name, kept, known, namespace, volumes.names)
     volume = found or _reserved(kept, namespace, name)
     anew = _claim_for(claim, volume, namespace)
     return DiskStep(student, anew, volume, found is not None, str(entry.get("uid") or ""), result, message)
@@ -210,19 +234,19 @@ def _with_claim(there: Json, known: Sequence[Json], namespace: str) -> tuple[Jso
         words = f"a claim whose volume {has} is gone" if lost else f"a claim that has the volume {has}"
         return None, CONFLICT, words if has else "a claim that has no volume yet"
     reference = found["spec"].get("claimRef") or {}
-    if found["metadata"].get("deletionTimestamp"):
-        return found, CONFLICT, "its volume is being deleted"
     if _is_for(reference, namespace, meta["name"]) and reference.get("uid") in (None, "", meta.get("uid")):
         return found, THERE, ""
+    if found["metadata"].get("deletionTimestamp"):
+        return found, CONFLICT, "its volume is being deleted"
     if not _is_free(found, namespace, meta["name"]):
         return found, CONFLICT, f"its volume belongs to {_whose(reference)}"
     return found, BOUND, ""
 
 
 def _without_claim(
-    name: str, kept: Json, known: Sequence[Json], namespace: str, state: State
+    name: str, kept: Json, known: Sequence[Json], namespace: str, taken: frozenset[str]
 ) -> tuple[Json | None, str, str]:
-    """Judge the objects of the volume that the disk had; there is no claim of its name."""
+    """Judge the objects of the volume that the disk had, where no claim has its name; ``taken`` are names in use."""
     if any(volume["metadata"].get("deletionTimestamp") or _phase(volume) == "Failed" for volume in known):
         return known[0], CONFLICT, "its volume is being deleted"
     for volume in known:
@@ -230,7 +254,7 @@ def _without_claim(
             return volume, CONFLICT, f"its volume belongs to {_whose(volume['spec']['claimRef'])}"
     if known:
         return known[0], BOUND, ""
-    if any(volume["metadata"]["name"] == kept["metadata"]["name"] for volume in state.volumes):
+    if kept["metadata"]["name"] in taken:
         return None, CONFLICT, f"another volume is called {kept['metadata']['name']}"
     return None, BOUND, ""
 

@@ -92,21 +92,17 @@ class SqliteDatabase:
         try:
             with closing(_connect(self.path, timeout=1.0)) as present:
                 present.execute("pragma locking_mode = exclusive")
-                mode = present.execute("pragma journal_mode = delete").fetchone()[0]
+                present.execute("pragma journal_mode = delete")
                 present.execute("begin exclusive")
                 present.execute("rollback")
         except sqlite3.OperationalError as error:
-            raise self._in_use() from error
+            reason = "is in use; stop the hub first" if "locked" in str(error) else f"cannot be replaced: {error}"
+            raise DatabaseError(f"The database {self.path} {reason}. Nothing was changed.") from error
         except sqlite3.DatabaseError:
             # Not a database, or a damaged one: what is beside it is worth nothing either.
-            mode = "delete"
-        if mode != "delete":
-            raise self._in_use()
+            pass
         for end in ("-wal", "-shm", "-journal"):
             self.path.with_name(f"{self.path.name}{end}").unlink(missing_ok=True)
-
-    def _in_use(self) -> DatabaseError:
-        return DatabaseError(f"The database {self.path} is in use; stop the hub first. Nothing was changed.")
 
     def _failed(self, verb: str, error: sqlite3.Error) -> DatabaseError:
         reason = "it is not there" if not self.path.exists() else str(error)

@@ -193,10 +193,13 @@ class Student:
         home: where the student's server is, below the hub's address or, with ``own_host``, at a host of its own.
     """
 
-    def __init__(self, url: str, name: str, password: str, *, own_host: bool = False, **reach: Any) -> None:
-        """``reach`` is how to get there, as Client takes it."""
+    def __init__(
+        self, url: str, name: str, password: str, *, own_host: bool = False, typed: str = "", **reach: Any
+    ) -> None:
+        """``typed`` is typed at the login where that is not the name; ``reach`` is how to get there, as for Client."""
         self.url = url
         self.name = name
+        self._typed = typed or name
         self.password = password
         scheme, _colon, host = url.partition("://")
         # As JupyterHub writes it: a student's server knows its own address in this form alone.
@@ -209,7 +212,7 @@ class Student:
     def _log_in(self) -> str:
         browser = Client(self.url, Deadline(REQUEST_SECONDS), **self._reach)
         browser.ask("GET", "hub/login")
-        form = {"username": self.name, "password": self.password, "_xsrf": browser.cookie("_xsrf")}
+        form = {"username": self._typed, "password": self.password, "_xsrf": browser.cookie("_xsrf")}
         browser.ask("POST", "hub/login?next=%2Fhub%2Fhome", form=form)
         payload = {"note": "test", "expires_in": 3600}
         path = f"{self._user_api}/tokens?_xsrf={quote(browser.cookie('_xsrf'))}"

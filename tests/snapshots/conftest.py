@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.campus.jupyterhub.tests.cluster import fixtures
@@ -35,6 +37,13 @@ def at_work(site: Site, password: str, name: str) -> Student:
     student.start()
     assert student.run(EMPTY) == ""
     return student
+
+
+def together(students: Iterable[Student], do: Callable[[Student], None]) -> None:
+    """Let every one of these students do something at once."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(do, student) for student in students]:
+            done.result()
 
 
 @pytest.fixture(scope="session")

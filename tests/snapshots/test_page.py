@@ -11,8 +11,9 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import LABELS, Template, pod, side_claim
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
 from ansible_collections.campus.jupyterhub.tests.browser.student import chromium
-from ansible_collections.campus.jupyterhub.tests.cluster.support import Kube, Site, Student, wait_until
+from ansible_collections.campus.jupyterhub.tests.cluster.support import Kube, Site, Student
 from ansible_collections.campus.jupyterhub.tests.snapshots.conftest import at_work
+from ansible_collections.campus.jupyterhub.tests.snapshots.page import MARK, SECONDS, address, close
 from ansible_collections.campus.jupyterhub.tests.snapshots.world import World
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
@@ -21,8 +22,6 @@ from playwright.sync_api import Browser, Page, expect
 Json = dict[str, Any]
 Enter = Callable[[Student], AbstractContextManager[BrowserStudent]]
 
-SECONDS = 120.0
-MARK = "campus.jupyterhub/files-history"
 FILES = """
 import pathlib
 folder = pathlib.Path('hw/übung 1')
@@ -72,19 +71,7 @@ def kept(world: World, ida: Student, mia: Student) -> str:
 def nothing_left(kube: Kube) -> Iterator[None]:
     """When the page ends, it takes away what it made."""
     yield
-    for each in kube.pods("app=jupyterhub,component=files-history"):
-        kube.core.delete_namespaced_pod(each.metadata.name, kube.namespace)
-    wait_until("nothing of the page is left", lambda: not left(kube), SECONDS)
-
-
-def left(kube: Kube) -> list[str]:
-    """Names of the disks and pods that the page made."""
-    claims = kube.core.list_namespaced_persistent_volume_claim(kube.namespace, label_selector=MARK).items
-    return [each.metadata.name for each in [*claims, *kube.pods(MARK)]]
-
-
-def address(site: Site, path: str = "") -> str:
-    return f"{site.url.rstrip('/')}/services/files-history/{path}"
+    close(kube)
 
 
 def test_a_student_gets_back_a_lost_file(site: Site, ida: Student, kept: str, enter: Enter) -> None:

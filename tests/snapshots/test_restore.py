@@ -10,23 +10,13 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import LABELS
 from ansible_collections.campus.jupyterhub.tests.cluster.support import Kube, Site, Student, wait_until
 from ansible_collections.campus.jupyterhub.tests.snapshots.conftest import at_work
+from ansible_collections.campus.jupyterhub.tests.snapshots.work import FILL, work_of
 from ansible_collections.campus.jupyterhub.tests.snapshots.world import Failed, World
 
 RESTORE, SNAPSHOT, DRILL = "student_disk_restore", "student_disk_snapshot", "student_disk_drill"
 RESIZE, RELEASE = "student_disk_resize", "student_disk_release"
 OURS = ",".join(f"{key}={value}" for key, value in LABELS.items())
 
-FILL = """
-import os, pathlib
-work = pathlib.Path('work/übung 1')
-work.mkdir(parents=True, exist_ok=True)
-for number in range(200):
-    (work / f'{number}.txt').write_text(str(number) * 1000)
-(work / 'link').symlink_to('0.txt')
-os.link(work / '0.txt', work / 'again')
-with open(work / 'sparse', 'wb') as file:
-    file.truncate(64 << 20)
-"""
 FULL = """
 import os, shutil
 file = os.open('fill', os.O_CREAT | os.O_RDWR)
@@ -35,17 +25,6 @@ os.posix_fallocate(file, 0, shutil.disk_usage('.').free - (1 << 20))
 NAMES = """
 import os
 print(sorted(name for name in os.listdir('.') if not name.startswith('.')), os.path.exists('full/work'))
-"""
-HASH = """
-import hashlib, os
-whole = hashlib.sha256()
-for folder, folders, files in os.walk({path!r}):
-    folders.sort()
-    for name in sorted(files):
-        path = os.path.join(folder, name)
-        content = os.readlink(path).encode() if os.path.islink(path) else open(path, 'rb').read()
-        whole.update(os.path.relpath(path, {path!r}).encode() + hashlib.sha256(content).digest())
-print(whole.hexdigest())
 """
 
 
@@ -75,11 +54,6 @@ def leftovers(kube: Kube) -> list[str]:
     """Names of the side disks and pods of restores."""
     claims = kube.core.list_namespaced_persistent_volume_claim(kube.namespace, label_selector=OURS).items
     return [each.metadata.name for each in [*claims, *kube.pods(OURS)]]
-
-
-def work_of(student: Student, path: str = "work") -> str:
-    """Hash of all that is below a folder of the home, as the student sees it."""
-    return student.run(HASH.format(path=path)).strip()
 
 
 def test_a_folder_comes_back_while_the_student_works(world: World, lea: Student, kept: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,9 +10,10 @@ from urllib.parse import quote
 
 import pytest
 from ansible_collections.campus.jupyterhub.tests.cluster.support import Kube, Student, ready, wait_until
-from ansible_collections.campus.jupyterhub.tests.snapshots.world import DRIVER, GROUP, STORAGE, World
+from ansible_collections.campus.jupyterhub.tests.snapshots.objects import claim
+from ansible_collections.campus.jupyterhub.tests.snapshots.world import DRIVER, FULL, GROUP, STORAGE, World
 
-pytestmark = pytest.mark.skipif(os.environ.get("JUPYTERHUB_SNAPSHOTS") != "full", reason="part of the full form")
+pytestmark = FULL
 
 SNAPSHOT = "student_disk_snapshot"
 CONTROLLER = "app=jupyterhub,component=snapshot-controller"
@@ -28,21 +28,8 @@ def many(world: World, mia: Student) -> Iterator[list[str]]:
     own = uuid.uuid4().hex[:6]
     students = [f"many-{own}-{number:02d}" for number in range(COUNT)]
     for student in students:
-        body = {
-            "metadata": {
-                "name": f"claim-{student}",
-                "labels": {"component": "singleuser-storage", "test": "many"},
-                "annotations": {
-                    "hub.jupyter.org/username": student,
-                    "volume.kubernetes.io/selected-node": node,
-                },
-            },
-            "spec": {
-                "accessModes": ["ReadWriteOnce"],
-                "storageClassName": "jupyterhub-scratch",
-                "resources": {"requests": {"storage": "16Mi"}},
-            },
-        }
+        selected = {"volume.kubernetes.io/selected-node": node}
+        body = claim(student, "16Mi", labels={"test": "many"}, annotations=selected)
         world.kube.core.create_namespaced_persistent_volume_claim(world.namespace, body)
     wait_until("the disks are made", lambda: all(one.status.phase == "Bound" for one in claims(world)), 120)
     world.module(SNAPSHOT, students=students)

@@ -26,6 +26,7 @@ from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     wait_until,
 )
 from ansible_collections.campus.jupyterhub.tests.snapshots.conftest import at_work
+from ansible_collections.campus.jupyterhub.tests.snapshots.work import FILL, work_of
 from ansible_collections.campus.jupyterhub.tests.snapshots.world import GROUP, World
 from kubernetes.client.exceptions import ApiException
 
@@ -37,20 +38,6 @@ CANARY = "canary"
 SNAPSHOTS, CONTENTS = "volumesnapshots", "volumesnapshotcontents"
 OLDER = "registry.invalid/hub:older"
 SECONDS = 120
-FILL = """
-import pathlib
-for number in range(50):
-    folder = pathlib.Path(f'thesis/kapitel {number % 5} über')
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f'{number}.txt').write_text(str(number) * 5000)
-"""
-HASH = """
-import hashlib, pathlib
-whole = hashlib.sha256()
-for path in sorted(pathlib.Path('thesis').rglob('*.txt')):
-    whole.update(str(path).encode() + hashlib.sha256(path.read_bytes()).digest())
-print(whole.hexdigest())
-"""
 
 
 @dataclass(frozen=True)
@@ -122,13 +109,14 @@ def olga(site: Site, password: str) -> Student:
 def before(world: World, site: Site, olga: Student, noah: Student) -> Before:
     """Students with work and snapshots of it, one of them logged in."""
     noah.start()
+    noah.run("import shutil; shutil.rmtree('work', ignore_errors=True)")
     assert noah.run(FILL) == ""
     world.module(SNAPSHOT, students=[olga.name, noah.name])
     browser = Client(site.url, Deadline(3600))
     browser.ask("GET", "hub/login")
     form = {"username": olga.name, "password": olga.password, "_xsrf": browser.cookie("_xsrf")}
     browser.ask("POST", "hub/login?next=%2Fhub%2Fhome", form=form)
-    hashes = {student.name: student.run(HASH) for student in (olga, noah)}
+    hashes = {student.name: work_of(student) for student in (olga, noah)}
     return Before(volumes(world), snapshots(world), hashes, browser)
 
 
@@ -334,7 +322,7 @@ def test_everybody_has_the_disk_that_they_had(
         # With the password of before.
         again = Student(site.url, student.name, student.password)
         again.start()
-        assert again.run(HASH) == before.hashes[student.name]
+        assert work_of(again) == before.hashes[student.name]
     assert volumes(world) == before.volumes
 
 
@@ -351,9 +339,9 @@ def test_snapshots_are_known_again_and_can_be_restored(world: World, before: Bef
     world.nothing_leaks()
     olga.start()
     newest = world.snapshots(olga.name)[-1]
-    path = "thesis/kapitel 3 über/3.txt"
+    path = "work/übung 1/3.txt"
     world.module(RESTORE, student=olga.name, snapshot=newest.name, path=path, into="back")
-    assert olga.read("back/3.txt") == "3" * 5000
+    assert olga.read("back/3.txt") == "3" * 1000
 
 
 @pytest.mark.usefixtures("restored")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import OURS, Snapshot, snapshot_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, STUDENT
 from ansible_collections.campus.jupyterhub.tests.cluster.support import CHECKOUT, Kube, Site, wait_until
 from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
 
 Json = dict[str, Any]
 
@@ -24,7 +27,29 @@ MODULE_SECONDS = 600
 MODULES = "ansible_collections.campus.jupyterhub.plugins.modules"
 STORAGE = "jupyterhub-storage"
 DRIVER = "app=jupyterhub,component=storage-driver"
+DRIVER_NAME = "local.csi.campus.jupyterhub"
 POOL = "/var/lib/campus-jupyterhub/pool"
+
+IS_FULL = os.environ.get("JUPYTERHUB_SNAPSHOTS") == "full"
+FULL = pytest.mark.skipif(not IS_FULL, reason="part of the full form")
+"""For what takes longer than a test of every run may."""
+
+# The client of Kubernetes would make Python of an answer in JSON.
+LISTS = """
+import sys
+import grpc
+from campus_csi_proto import csi_pb2 as csi
+from campus_csi_proto import csi_pb2_grpc
+with grpc.insecure_channel("unix:" + sys.argv[1]) as channel:
+    driver = csi_pb2_grpc.ControllerStub(channel)
+    disks = [entry.volume for entry in driver.ListVolumes(csi.ListVolumesRequest(), timeout=30).entries]
+    snapshots = [entry.snapshot for entry in driver.ListSnapshots(csi.ListSnapshotsRequest(), timeout=30).entries]
+for disk in disks:
+    print("disk", disk.volume_id, disk.capacity_bytes)
+for snapshot in snapshots:
+    print("snapshot", snapshot.snapshot_id, snapshot.size_bytes)
+print("end")
+"""
 
 
 class Failed(AssertionError):
@@ -92,16 +117,14 @@ class World:
         result: Json = json.loads(said[said.index("{") :])
         return result
 
-    def disks(self) -> list[Any]:
-        """The claims of students' disks."""
-        items: list[Any] = self.kube.core.list_namespaced_persistent_volume_claim(
-            self.namespace, label_selector=DISKS
-        ).items
-        return items
+    def disks(self, student: str = "") -> list[Any]:
+        """The claims of a student's disks, or of all students'."""
+        claims = self.kube.core.list_namespaced_persistent_volume_claim(self.namespace, label_selector=DISKS).items
+        return [claim for claim in claims if not student or claim.metadata.annotations[STUDENT] == student]
 
     def disk(self, student: str) -> Any:
-        """The claim of a student's disk."""
-        (found,) = [claim for claim in self.disks() if claim.metadata.annotations[STUDENT] == student]
+        """The claim of a student's one disk."""
+        (found,) = self.disks(student)
         return found
 
     def snapshots(self, student: str = "") -> list[Snapshot]:
@@ -135,3 +158,59 @@ class World:
     def nothing_leaks(self) -> None:
         """Wait until the pools hold what the API server knows, and nothing else."""
         wait_until("the pools hold what the API server knows", lambda: self.kept() == self.handles(), 60)
+
+    def volumes(self) -> dict[str, str]:
+        """The drivers' disks as the API server knows them: id to capacity."""
+        volumes = self.kube.core.list_persistent_volume().items
+        return {
+            each.spec.csi.volume_handle: each.spec.capacity["storage"]
+            for each in volumes
+            if each.spec.csi and each.spec.csi.driver == DRIVER_NAME
+        }
+
+    def listed(self) -> tuple[dict[str, int], dict[str, int]] | None:
+        """The disks and snapshots that the drivers list through their sockets: id to bytes; None while one is away."""
+        disks: dict[str, int] = {}
+        snapshots: dict[str, int] = {}
+        for pod in self.kube.pods(DRIVER, STORAGE):
+            (endpoint,) = [each for each in pod.spec.containers[0].args if each.startswith("--endpoint=")]
+            try:
+                said = self.kube.run_in(pod, "python", "-c", LISTS, endpoint.removeprefix("--endpoint=")).splitlines()
+            except ApiException:
+                return None
+            if "end" not in said:
+                return None
+            for kind, identity, size in (line.split() for line in said if line.startswith(("disk ", "snapshot "))):
+                (disks if kind == "disk" else snapshots)[identity] = int(size)
+        return disks, snapshots
+
+    def lists_agree(self) -> None:
+        """Wait until what the drivers list is what the API server knows, and nothing else."""
+
+        def agree() -> bool:
+            listed = self.listed()
+            return listed is not None and [{*each} for each in listed] == [{*self.volumes()}, self.handles()]
+
+        wait_until("the drivers list what the API server knows", agree, 120)
+
+    def half_made(self) -> list[str]:
+        """What the drivers have begun to make or to remove and have not ended."""
+        command = f"ls {POOL}/partial {POOL}/trash | grep -e ^disk- -e ^snap- || true"
+        pods = self.kube.pods(DRIVER, STORAGE)
+        return [line for pod in pods for line in self.kube.run_in(pod, "sh", "-c", command).split()]
+
+    def unmounted(self, handles: Iterable[str]) -> bool:
+        """Say whether none of these disks is mounted anywhere; false while a driver is away."""
+        # So kubelet calls the folder where it mounts a disk for all pods of its node.
+        folders = [f"{DRIVER_NAME}/{hashlib.sha256(handle.encode()).hexdigest()}/" for handle in handles]
+        try:
+            said = [self.kube.run_in(pod, "cat", "/proc/mounts") for pod in self.kube.pods(DRIVER, STORAGE)]
+        except ApiException:
+            return False
+        return bool(said) and not any(folder in mounts for mounts in said for folder in folders)
+
+    def in_pool(self, handle: str, command: str) -> str:
+        """What a shell command says in the folder of a disk in the pool, wherever that is."""
+        script = f"cd {POOL}/volumes/$0 2>/dev/null || exit 0; {command}"
+        pods = self.kube.pods(DRIVER, STORAGE)
+        return "".join(self.kube.run_in(pod, "sh", "-c", script, handle) for pod in pods)

@@ -20,6 +20,10 @@ from campus_hub.store import StoreError, ask, grow_claim, held, read_claim, read
 # Seconds between two looks at what a watch knows.
 GLANCE = 0.1
 
+# Templates of the disks of named servers in Zero to JupyterHub 1 to 3, and before 1. With another student and another
+# server they can give the same name.
+FORMER_TEMPLATES = ("claim-{username}{servername}", "claim-{username}-{servername}")
+
 REFLECTORS: dict[str, type[PatientReflector]] = {"pods": PatientPodReflector, "events": PatientEventReflector}
 
 
@@ -154,12 +158,30 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
         return await super()._start()
 
     def _disk_names(self) -> list[str]:
-        """Return the names that this student's disk may have: remembered, by today's template, as KubeSpawner < 7."""
+        """Return the names that this student's disk may have, the most likely first.
+
+        Remembered, by today's template, as KubeSpawner < 7 expanded it, as Zero to JupyterHub called it.
+        """
         template = self.pvc_name_template
         names = [self.pvc_name, self._expand_user_properties(template)]
         if self.handle_legacy_names:
             names.append(self._expand_user_properties(template, slug_scheme="escape"))
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys([*names, *self._former_names()]))
+
+    def _former_names(self) -> list[str]:
+        """Return the names that Zero to JupyterHub gave the disk of this named server."""
+        if not (self.name and self.handle_legacy_names):
+            return []
+        return [self._expand_user_properties(each, slug_scheme="escape") for each in FORMER_TEMPLATES]
+
+    def _is_own(self, claim: dict[str, Any]) -> bool:
+        """Say whether a disk of a name that this student's may have is this student's."""
+        name = claim["metadata"]["name"]
+        annotations = claim["metadata"].get("annotations") or {}
+        owner = annotations.get(state.USER)
+        if name in self._former_names():
+            return (owner, annotations.get(state.SERVER)) == (self.user.name, self.name)
+        return bool(owner == self.user.name or (owner is None and name == self.pvc_name))
 
     async def _make_create_pvc_request(self, pvc: Any, request_timeout: float) -> bool:
         """Find the student's disk or make it; false to be called again.
@@ -171,12 +193,11 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
                 claim = await read_claim(name, self.namespace, request_timeout)
                 if claim is None:
                     continue
-                owner = (claim["metadata"].get("annotations") or {}).get(state.USER)
-                if owner == self.user.name or (owner is None and name == self.pvc_name):
+                if self._is_own(claim):
                     self.pvc_name = name
                     await self._grow(claim, request_timeout)
                     return True
-                self.log.error("Disk %s is %s's, not %s's; leaving it alone", name, owner, self.user.name)
+                self.log.error("Disk %s is another's, not that of %s; leaving it alone", name, self._log_name)
         except StoreError as error:
             if error.passing:
                 return False

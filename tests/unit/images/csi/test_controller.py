@@ -378,3 +378,17 @@ def test_a_call_for_the_disk_keeps_its_snapshot_waiting(parts: Parts) -> None:
     with parts.locks.hold(disk), pytest.raises(Aborted, match="under way"):
         parts.snapshot("snapshot-1", disk)
     parts.snapshot("snapshot-1", disk)
+
+
+def test_a_disk_whose_image_somebody_removed_comes_back_out_of_a_snapshot_and_can_be_deleted(parts: Parts) -> None:
+    lost = parts.create()
+    parts.store.disks.image(lost).write_bytes(b"work")
+    kept = parts.snapshot("snap-1", lost)
+    parts.store.disks.image(lost).unlink()
+    assert parts.ledger.available() >= 0
+    source = csi.VolumeContentSource(snapshot=csi.VolumeContentSource.SnapshotSource(snapshot_id=kept))
+    again = parts.create("pvc-2", volume_content_source=source)
+    assert parts.store.disks.image(again).read_bytes().startswith(b"work")
+    parts.controller.DeleteVolume(csi.DeleteVolumeRequest(volume_id=lost), None)
+    assert [volume.id for volume in parts.store.disks.list()] == [again]
+    assert parts.snapshots() == [kept]

@@ -406,3 +406,24 @@ async def proxy(api: FakeApi, hub: Hub) -> EndpointSliceProxy:
         delete_lost_replicas=False,
         log=logging.getLogger("test"),
     )
+
+
+def fail(kind: str, method: str, status: int) -> Any:
+    """Return a fault for one kind and method."""
+
+    def fault(request: web.Request) -> int | None:
+        return status if (request.method, request.match_info["kind"]) == (method, kind) else None
+
+    return fault
+
+
+async def start(spawner: CampusSpawner) -> str:
+    """Start as the hub does, without the profile."""
+    url: str = await asyncio.wait_for(spawner.start(), 60)
+    return url
+
+
+@pytest.fixture
+async def kubelet(api: FakeApi) -> None:
+    """Run every pod soon after it is created."""
+    api.kubelet = True

@@ -102,6 +102,19 @@ def test_a_damaged_database_is_not_kept(tmp_path: Path) -> None:
         SqliteDatabase(path).dump(tmp_path / "copy")
 
 
+def test_what_only_a_check_of_everything_finds_is_found(tmp_path: Path) -> None:
+    path = made(tmp_path / "hub")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create index names on users (name)")
+        connection.execute("pragma writable_schema = on")
+        connection.execute("update sqlite_master set sql = replace(sql, '(name)', '(id)') where name = 'names'")
+        connection.commit()
+    with pytest.raises(DatabaseError, match="it is damaged, row 1 missing from index names"):
+        SqliteDatabase(path).dump(tmp_path / "copy")
+    with pytest.raises(DatabaseError, match="in the archive is damaged"):
+        SqliteDatabase(tmp_path / "other").load(path)
+
+
 def test_a_database_without_tables_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "hub").touch()
     assert SqliteDatabase(tmp_path / "hub").facts() == Facts(None, None)
@@ -139,6 +152,15 @@ def test_a_database_in_use_stays(tmp_path: Path, mode: str) -> None:
             SqliteDatabase(path).load(made(tmp_path / "copy"))
         hub.rollback()
     assert users_of(path) == 9
+
+
+def test_a_hub_that_only_looks_has_a_database_in_use_too(tmp_path: Path) -> None:
+    path = made(tmp_path / "hub", 9, "wal")
+    with closing(sqlite3.connect(path)) as hub:
+        assert hub.execute("select count(*) from users").fetchone() == (9,)
+        with pytest.raises(DatabaseError, match="is in use; stop the hub first"):
+            SqliteDatabase(path).load(made(tmp_path / "copy"))
+        assert hub.execute("select count(*) from users").fetchone() == (9,)
 
 
 def test_a_damaged_copy_replaces_nothing(tmp_path: Path) -> None:

@@ -106,6 +106,10 @@ DELETING = {"deletionTimestamp": "2026-11-26T03:00:00Z"}
         pytest.param([], [held(OURS, metadata=DELETING)], CONFLICT, "being deleted", id="volume being deleted"),
         pytest.param([], [volume(PV, "x", None)], CONFLICT, f"another volume is called {PV}", id="name taken"),
         pytest.param([ann()], [held({**OURS, "uid": "new"})], THERE, "", id="as it was"),
+        pytest.param([ann()], [held({**OURS, "uid": "new"}, metadata=DELETING)], THERE, "", id="theirs to the end"),
+        pytest.param(
+            [ann()], [held({**OURS, "uid": "old"}, metadata=DELETING)], CONFLICT, "being deleted", id="ending"
+        ),
         pytest.param([ann(phase="Pending")], [held(OURS, "Available")], THERE, "", id="about to be bound"),
         pytest.param([ann(phase="Pending")], [held({**OURS, "uid": "old"}, "Released")], BOUND, "", id="stale uid"),
         pytest.param([ann()], [held(OTHERS)], CONFLICT, "belongs to", id="says so, but it is not theirs"),
@@ -248,10 +252,10 @@ def test_whatever_there_is_nobody_loses_a_disk(claims: list[Json], volumes: list
     names = {each["metadata"]["name"]: each for each in volumes}
     if step.state != CONFLICT:
         assert step.volume["spec"]["csi"]["volumeHandle"] == HANDLE
-        assert not step.volume["metadata"].get("deletionTimestamp")
         if claims:
             assert claims[0]["spec"]["volumeName"] == step.volume["metadata"]["name"]
     if step.state == BOUND:
+        assert not step.volume["metadata"].get("deletionTimestamp")
         name = step.volume["metadata"]["name"]
         assert step.known == (name in names)
         holder = (names.get(name, {}).get("spec") or {}).get("claimRef") or {}

@@ -161,6 +161,16 @@ def test_stopped_anywhere_a_repeat_goes_on(world: HubWorld, archive: str, lose: 
         require_all(again)
 
 
+def test_lost_again_after_a_restore(world: HubWorld, archive: str) -> None:
+    again = lose_cluster(world)
+    run(again, archive)
+    contents = again.names(CONTENT)
+    lose_namespace(again)
+    run(again, archive)
+    require_all(again)
+    assert again.names(CONTENT) == contents
+
+
 def test_a_report_says_who_and_what(world: HubWorld, archive: str) -> None:
     report = run(lose_cluster(world), archive)
     assert report["changed"]
