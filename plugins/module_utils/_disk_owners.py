@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import COMPONENT
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import COMPONENT, claim_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT
 
 Json = dict[str, Any]
 
-HUB_DISK = "hub-db"
+HUB_DISKS = ("hub-db", "hub-backups")
 
 
 def owners(
@@ -66,13 +66,13 @@ def _left_behind(volume: Json) -> str:
     """Return the name of a volume's lost claim; empty while it has one, never had one, or is the hub's own."""
     claim = volume.get("spec", {}).get("claimRef") or {}
     kept = volume.get("status", {}).get("phase") in ("Released", "Failed")
-    return str(claim.get("name", "")) if kept and claim.get("name") != HUB_DISK else ""
+    return str(claim.get("name", "")) if kept and claim.get("name") not in HUB_DISKS else ""
 
 
 def _of_snapshot(snapshot: Json, named: dict[tuple[str, str], str]) -> str:
     """Return whose a snapshot is, as it or its disk says, else the disk's name; nothing where it is no student's."""
     meta = snapshot["metadata"]
-    disk = str(snapshot.get("spec", {}).get("source", {}).get("persistentVolumeClaimName") or meta["name"])
+    disk = claim_of(snapshot) or str(meta["name"])
     marked = (meta.get("labels") or {}).get("component") == COMPONENT
     return _name(snapshot) or named.get((str(meta.get("namespace", "")), disk), disk if marked else "")
 

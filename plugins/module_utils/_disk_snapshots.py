@@ -22,7 +22,11 @@ API: Final = "snapshot.storage.k8s.io/v1"
 MANAGER: Final = "campus.jupyterhub"
 COMPONENT: Final = "singleuser-snapshot"
 OURS: Final = f"component={COMPONENT},app.kubernetes.io/managed-by={MANAGER}"
+CLAIM_NAME: Final = "campus.jupyterhub/claim"
+"""Annotation of a snapshot that was made known again: its source is its content then, and no longer the claim."""
 CLAIM_UID: Final = "campus.jupyterhub/claim-uid"
+TAKEN: Final = "campus.jupyterhub/taken"
+"""Annotation of such a snapshot with its time, since not every driver tells that of a snapshot made before."""
 RUN: Final = "campus.jupyterhub/run"
 REASON: Final = "campus.jupyterhub/reason"
 
@@ -95,11 +99,24 @@ def manifest(disk: Disk, snapshot_class: str, now: datetime, run: str, reason: s
     }
 
 
+def claim_of(item: Json) -> str:
+    """Return the name of the claim that a VolumeSnapshot object was taken of, empty where it does not tell."""
+    source = item.get("spec", {}).get("source") or {}
+    named = (item["metadata"].get("annotations") or {}).get(CLAIM_NAME)
+    return str(source.get("persistentVolumeClaimName") or named or "")
+
+
+def taken_of(item: Json) -> str:
+    """Return when the content of a VolumeSnapshot object was kept, as the API server writes times."""
+    meta, status = item["metadata"], item.get("status") or {}
+    told = (meta.get("annotations") or {}).get(TAKEN)
+    return str(told or status.get("creationTime") or meta["creationTimestamp"])
+
+
 def snapshot_of(item: Json) -> Snapshot:
     """Return what a VolumeSnapshot object says."""
     meta, status = item["metadata"], item.get("status") or {}
-    annotations, source = meta.get("annotations") or {}, item["spec"]["source"]
-    disk = source.get("persistentVolumeClaimName") or ""
+    annotations, disk = meta.get("annotations") or {}, claim_of(item)
     return Snapshot(
         name=meta["name"],
         namespace=meta["namespace"],
@@ -108,7 +125,7 @@ def snapshot_of(item: Json) -> Snapshot:
         disk_uid=annotations.get(CLAIM_UID, ""),
         student=annotations.get(STUDENT) or disk,
         course=(meta.get("labels") or {}).get(COURSE, ""),
-        taken=moment(status.get("creationTime") or meta["creationTimestamp"]),
+        taken=moment(taken_of(item)),
         ready=bool(status.get("readyToUse")),
         error=str((status.get("error") or {}).get("message") or ""),
         size=to_bytes(status["restoreSize"]) if status.get("restoreSize") else 0,

@@ -107,11 +107,16 @@ def pending(record: Record) -> Json:
 
 def reserved(record: Record) -> Json:
     """Return the patch that reserves a volume for the student's claim, whoever makes it: it may be the hub."""
+    return reserved_for(record.namespace, record.name)
+
+
+def reserved_for(namespace: str, name: str) -> Json:
+    """Return the patch that reserves a volume for a claim of this name, whichever it had before."""
     reference = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "name": record.name,
-        "namespace": record.namespace,
+        "name": name,
+        "namespace": namespace,
         "uid": None,
         "resourceVersion": None,
     }

@@ -1,7 +1,8 @@
 """Run the table of bad inputs: each one has to be refused with its own sentence, before anything changes.
 
 A file of the table names a playbook and its cases: name, options, environment variables, what is said, whether it takes
-a cluster. Options may speak of the surroundings that the run makes: peer_port, old_kubernetes.
+a cluster, and which tasks of the role are run instead of its preflight. Options may speak of the surroundings that the
+run makes: peer_port, old_kubernetes.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Case:
     environment: dict[str, str]
     says: str
     needs_cluster: bool
+    tasks: str
 
     @property
     def title(self) -> str:
@@ -73,7 +75,8 @@ def cases(needs_cluster: bool) -> list[Case]:
         for case in table["cases"]:
             needs = case.get("needs_cluster", False)
             environment = case.get("environment", {})
-            found.append(Case(part, case["name"], case.get("options", {}), environment, case["says"], needs))
+            options, tasks = case.get("options", {}), case.get("tasks", "preflight")
+            found.append(Case(part, case["name"], options, environment, case["says"], needs, tasks))
     return [case for case in found if case.needs_cluster == needs_cluster]
 
 
@@ -82,7 +85,7 @@ def inventory_of(chosen: list[Case], folder: Path, peer_port: int) -> dict[str, 
     images = {name: f"registry.invalid/campus/{name}:1" for name in IMAGES}
     hosts = {}
     for number, case in enumerate(chosen):
-        facts = {"case": case.title, "part": case.part, "surroundings": case.environment}
+        facts = {"case": case.title, "part": case.part, "surroundings": case.environment, "looks_at": case.tasks}
         hosts[f"case-{number}"] = {**facts, **case.options}
     python = "{{ ansible_playbook_python }}"
     shared = {

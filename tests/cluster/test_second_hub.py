@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._smoke_test_client import Client, Deadline
 from ansible_collections.campus.jupyterhub.tests.browser.student import Student as BrowserStudent
@@ -20,6 +21,7 @@ from ansible_collections.campus.jupyterhub.tests.cluster.support import (
     ready,
     wait_until,
 )
+from ansible_collections.campus.jupyterhub.tests.snapshots.world import World
 from playwright.sync_api import Browser, expect
 
 
@@ -77,6 +79,15 @@ def test_the_standby_takes_over_when_the_hub_dies(eve: Student, course_kube: Kub
 def test_the_password_of_the_database_is_in_no_configmap(course_kube: Kube) -> None:
     data = course_kube.core.read_namespaced_config_map("hub-config", course_kube.namespace).data
     assert "only-for-tests" not in str(data)
+
+
+def test_its_database_and_the_certificate_of_its_proxy_are_kept(
+    course: Site, course_kube: Kube, eve: Student, tmp_path: Path
+) -> None:
+    result = World(course, course_kube, tmp_path).run_schedule("hub-backup")
+    assert result["file"].endswith("-scheduled.tar.gz")
+    assert result["counts"]["users"] == int(course_kube.sql("select count(*) from users"))
+    assert result["counts"]["secrets"] == 2
 
 
 def test_the_profiles_are_offered(course: Site, course_browser: Browser, eve: Student) -> None:

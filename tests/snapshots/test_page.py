@@ -192,6 +192,10 @@ def test_a_pod_that_does_something_else_cannot(
             {"volumes": [{"name": "snapshot", "persistentVolumeClaim": {"claimName": "hub-db"}}]},
             "disks of students",
         ),
+        (
+            {"volumes": [{"name": "snapshot", "persistentVolumeClaim": {"claimName": "hub-backups"}}]},
+            "disks of students",
+        ),
     ],
 )
 def test_a_pod_with_more_than_disks_of_students_cannot(

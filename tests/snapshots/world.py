@@ -136,10 +136,10 @@ class World:
         api.set_default_header("Impersonate-User", f"system:serviceaccount:{self.namespace}:{name}")
         return api
 
-    def disks(self, student: str) -> list[Any]:
-        """The claims of a student's disks."""
+    def disks(self, student: str = "") -> list[Any]:
+        """The claims of a student's disks, or of all students'."""
         claims = self.kube.core.list_namespaced_persistent_volume_claim(self.namespace, label_selector=DISKS).items
-        return [claim for claim in claims if claim.metadata.annotations[STUDENT] == student]
+        return [claim for claim in claims if not student or claim.metadata.annotations[STUDENT] == student]
 
     def disk(self, student: str) -> Any:
         """The claim of a student's one disk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import selectors_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import claim_of, selectors_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import labelled
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import Api
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, STUDENT, disk_of
@@ -53,7 +53,7 @@ class Own:
 
     def _is_named(self, item: Json, disks: set[str]) -> bool:
         """Say whether the annotation is a student's name: of a disk without a student it is that of the claim."""
-        disk = item["spec"]["source"].get("persistentVolumeClaimName")
+        disk = claim_of(item)
         return disk in disks or disk != self.student
 
     def create(self, item: Json) -> Json:

@@ -9,7 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS, snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    API,
+    CLAIM_NAME,
+    OURS,
+    snapshot_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import HOME_MOUNT, LABELS, SIDE_MOUNT
 from ansible_collections.campus.jupyterhub.tests.unit.images.jobs.history_world import World, option, words
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import CLAIM, NAMESPACE, POD
@@ -170,6 +175,16 @@ def test_without_a_label_or_a_disk_they_are_found_too(world: World) -> None:
     del world.cluster.objects[CLAIM, NAMESPACE, "claim-ann"]
     assert len(world.snapshots("ann")) == 2
     assert world.snapshots("cem") == []
+
+
+def test_one_that_was_made_known_again_is_still_the_students_alone(world: World) -> None:
+    item = world.cluster.found(SNAPSHOT, world.snapshots("ann")[0].name)
+    item["spec"]["source"] = {"volumeSnapshotContentName": "content"}
+    item["metadata"]["annotations"][CLAIM_NAME] = "claim-ann"
+    assert [each.disk for each in world.snapshots("ann")] == ["claim-ann"] * 2
+    # A disk without a student goes by the claim's name, which somebody may have chosen as theirs.
+    item["metadata"]["annotations"].update({USERNAME: "claim-lost", CLAIM_NAME: "claim-lost"})
+    assert world.snapshots("claim-lost") == []
 
 
 def test_what_is_made_is_marked_and_the_rest_passes_through(world: World) -> None:

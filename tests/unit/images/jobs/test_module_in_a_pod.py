@@ -31,7 +31,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def run(stage: Path, folder: Path, module: str, **arguments: Any) -> tuple[int, dict[str, Any]]:
+def run(stage: Path, folder: Path, module: str, /, **arguments: Any) -> tuple[int, dict[str, Any]]:
     """Exit code and result of a module; it finds no cluster, as in a pod whose account is not mounted."""
     (folder / "arguments.json").write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
     command = [sys.executable, "-m", f"{MODULES}.{module}", str(folder / "arguments.json")]
@@ -57,6 +57,14 @@ def test_it_says_in_a_sentence_that_there_is_no_cluster(
     assert code == 1
     assert result["failed"]
     assert result["msg"].startswith("Could not reach the cluster: ")
+
+
+def test_the_hubs_backup_and_the_restore_of_its_database_run_there_too(stage: Path, tmp_path: Path) -> None:
+    code, result = run(stage, tmp_path, "hub_backup", namespace="jupyterhub", folder=str(tmp_path))
+    assert (code, result["msg"][:28]) == (1, "Could not reach the cluster:")
+    missing = str(tmp_path / "none.tar.gz")
+    code, result = run(stage, tmp_path, "hub_database_restore", file=missing, database_path=str(tmp_path / "hub"))
+    assert (code, result["msg"]) == (1, f"There is no archive {missing}; check the name and the machine.")
 
 
 def test_its_options_are_checked(stage: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_each_student_once_in_order_without_the_canary() -> None:
         ("Released", "claim-b", ["ann", "claim-b"]),
         ("Failed", "claim-b", ["ann", "claim-b"]),
         ("Released", "hub-db", ["ann"]),
+        ("Released", "hub-backups", ["ann"]),
         ("Available", "", ["ann"]),
     ],
 )
@@ -76,6 +77,15 @@ def test_a_snapshot_counts_for_its_student(kept: dict[str, Any], expected: list[
     assert students([*claims, claim("claim-z", "zoe")], [], "canary", [kept]) == sorted({"ann", "zoe"} | set(expected))
     if not set(expected) <= {"ann"}:
         assert students([], [], "canary", [kept]) == expected
+
+
+def test_a_snapshot_that_was_made_known_again_counts_for_its_student() -> None:
+    kept = {
+        "metadata": {"name": "s", "annotations": {"campus.jupyterhub/claim": "claim-a"}},
+        "spec": {"source": {"volumeSnapshotContentName": "c"}},
+    }
+    assert students([claim("claim-a", "ann")], [], "canary", [kept]) == ["ann"]
+    assert students([claim("claim-c", "canary")], [], "canary", [kept]) == []
 
 
 def test_snapshots_alone_hold_a_students_work() -> None:

@@ -11,6 +11,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
     snapshot_name,
     snapshot_of,
 )
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_objects import snapshot_kept
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, STUDENT
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import disk, snapshot
 
@@ -45,6 +46,15 @@ def test_what_the_driver_said() -> None:
     assert (found.ready, found.size, found.content) == (True, 10 * 1024**3, "snapcontent-claim-ann-20261125-090000")
     failed = snapshot_of(snapshot(ready=False, error="the pool is full"))
     assert (failed.ready, failed.error) == (False, "the pool is full")
+
+
+def test_one_that_was_made_known_again_says_of_what_and_when_it_was_taken() -> None:
+    item = snapshot("2026-11-25T09:00:00Z")
+    again = snapshot_kept(item, {"metadata": {"name": "c"}, "spec": {}, "status": {"snapshotHandle": "h"}})["snapshot"]
+    again["metadata"].update(uid="new", creationTimestamp="2026-11-26T10:00:00Z")
+    again["status"] = {"readyToUse": True, "creationTime": "1970-01-01T00:00:00Z"}
+    found, before = snapshot_of(again), snapshot_of(item)
+    assert (found.disk, found.taken, found.student) == (before.disk, before.taken, before.student)
 
 
 def test_those_of_a_disk_are_oldest_first() -> None:

@@ -18,6 +18,7 @@ TEMPLATES = [
     ("snapshots", "network.yml.j2"),
     ("snapshots", "page_network.yml.j2"),
     ("snapshots", "drill_network.yml.j2"),
+    ("hub_backup", "network.yml.j2"),
 ]
 HUB, PROXY, STUDENT = "hub", "proxy", "singleuser-server"
 
@@ -70,6 +71,7 @@ ENDS: dict[str, Any] = {
         {"app": "jupyterhub", "component": "restore", "campus.jupyterhub/drill": "reader"},
     ),
     "restore": part("10.244.1.19", "restore"),
+    "hub's backup": part("10.244.1.23", "hub-backup"),
     "Prometheus": ("10.244.1.16", "monitoring", {"app": "prometheus"}),
 }
 
@@ -106,6 +108,8 @@ ALLOWED = [
     ("drill that records", "DNS", 53),
     ("drill that compares", "API server", 6443),
     ("drill that compares", "DNS", 53),
+    ("hub's backup", "API server", 6443),
+    ("hub's backup", "DNS", 53),
 ]
 
 DENIED = [
@@ -189,6 +193,14 @@ DENIED = [
     ("drill that compares", "drill's reader", 8080),
     ("files history", "drill's reader", 8080),
     ("student", "drill's reader", 8080),
+    ("hub's backup", "internet", 443),
+    ("hub's backup", "hub", 8081),
+    ("hub's backup", "student", 8888),
+    ("hub's backup", "cloud metadata", 80),
+    ("hub's backup", "database", 5432),
+    ("student", "hub's backup", 8080),
+    ("hub", "hub's backup", 8080),
+    ("elsewhere", "hub's backup", 8080),
 ]
 
 
@@ -236,6 +248,7 @@ CONFIGURED: dict[str, Any] = {
     "hub_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
     "proxy_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
     "snapshots_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
+    "hub_backup_api_server_to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
     "snapshots_metrics_from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
 }
 
@@ -255,6 +268,11 @@ CONFIGURED: dict[str, Any] = {
         ("hub", "database", 5433, False),
         ("hub", "elsewhere", 5432, True),
         ("hub", "cloud metadata", 5432, False),
+        ("hub's backup", "database", 5432, True),
+        ("hub's backup", "database", 5433, False),
+        ("hub's backup", "cloud metadata", 5432, False),
+        ("hub's backup", "API server", 6443, True),
+        ("hub's backup", "private network", 443, False),
         ("student", "database", 5432, False),
         ("hub", "student", 9999, True),
         ("hub", "student", 8888, False),
