@@ -259,6 +259,10 @@ def empty_hub(world: World, archive: Path) -> None:
     wait_until("the hub is gone", lambda: not kube.pods(HUB), SECONDS)
     kube.core.delete_collection_namespaced_pod(world.namespace, label_selector=STUDENTS)
     wait_until("the servers are gone", lambda: not kube.pods(STUDENTS), SECONDS)
+    # A pod that has ended still holds the disks that it had.
+    world.batch.delete_collection_namespaced_job(
+        world.namespace, label_selector="component=hub-backup", propagation_policy="Background"
+    )
     forget_snapshots(world)
     forget_disks(world)
     for name in ("hub-db", "hub-backups"):
