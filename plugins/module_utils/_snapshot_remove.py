@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Deletes, Gets, Patches
@@ -17,7 +17,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_leftovers import LeftBehind
 
 Json = dict[str, Any]
-Going = Snapshot | LeftBehind
+Going: TypeAlias = "Snapshot | LeftBehind"
 """What may be removed: a snapshot, or what is left of one whose removal was begun."""
 
 

@@ -31,17 +31,17 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def run(stage: Path, folder: Path, module: str, /, **arguments: Any) -> tuple[int, dict[str, Any]]:
+def run(stage: Path, place: Path, module: str, /, **arguments: Any) -> tuple[int, dict[str, Any]]:
     """Exit code and result of a module; it finds no cluster, as in a pod whose account is not mounted."""
-    (folder / "arguments.json").write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
-    command = [sys.executable, "-m", f"{MODULES}.{module}", str(folder / "arguments.json")]
+    (place / "arguments.json").write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+    command = [sys.executable, "-m", f"{MODULES}.{module}", str(place / "arguments.json")]
     environment = {
         "PYTHONPATH": str(stage),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "HOME": str(folder),
+        "HOME": str(place),
         "PATH": "/usr/bin:/bin",
     }
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=place, capture_output=True, text=True, check=False)
     assert not done.stderr
     return done.returncode, json.loads(done.stdout)
 

@@ -45,7 +45,7 @@ class FakeCluster:
         """Contents whose new policy the controller does not know yet when their snapshot goes."""
         self.kill_at = ""
         """Kind of the object after whose deletion the program dies."""
-        self.unlisted: ClusterError | None = None
+        self.unlisted: dict[str, ClusterError] = {}
         """Why contents cannot be listed."""
         self.refused: dict[str, ClusterError] = {}
         """Why no snapshot can be made, by the name of the claim."""
@@ -86,8 +86,8 @@ class FakeCluster:
         self, kind: str, api_version: str = "v1", namespace: str | None = None, label_selector: str | None = None
     ) -> Iterator[Json]:
         """Yield the objects of a kind that have the labels."""
-        if kind == "VolumeSnapshotContent" and self.unlisted:
-            raise self.unlisted
+        if kind in self.unlisted:
+            raise self.unlisted[kind]
         yield from self.list(kind, api_version, namespace, label_selector)
 
     def list(

@@ -183,7 +183,9 @@ def test_what_is_left_behind_and_does_not_go_is_told(killed: FakeCluster) -> Non
 
 
 def test_contents_that_cannot_be_listed_undo_nothing_of_a_run(killed: FakeCluster) -> None:
-    killed.unlisted = ClusterError("list", "VolumeSnapshotContent objects", "forbidden", "Grant it.", 403)
+    killed.unlisted["VolumeSnapshotContent"] = ClusterError(
+        "list", "VolumeSnapshotContent objects", "forbidden", "Grant it.", 403
+    )
     result = run(killed, keep_last=2)
     assert (result["taken"], states(result)) == (1, {"ann": "taken"})
     assert "Could not list VolumeSnapshotContent objects: forbidden. Grant it." in result["message"]
