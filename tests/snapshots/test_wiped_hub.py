@@ -33,7 +33,7 @@ from kubernetes.client.exceptions import ApiException
 Json = dict[str, Any]
 
 SNAPSHOT, RESTORE = "student_disk_snapshot", "student_disk_restore"
-TAKE, BRING_BACK, SITE = (f"campus.jupyterhub.{name}" for name in ("hub_backup", "hub_restore", "site"))
+TAKE, BRING_BACK, UP = (f"campus.jupyterhub.{name}" for name in ("hub_backup", "hub_restore", "hub"))
 CANARY = "canary"
 SNAPSHOTS, CONTENTS = "volumesnapshots", "volumesnapshotcontents"
 OLDER = "registry.invalid/hub:older"
@@ -176,16 +176,14 @@ def test_another_image_comes_only_after_a_backup(world: World, older_hub: str) -
         "jobs": schedule.template.spec.containers[0].image,
     }
     taken = upgrades(world)
-    refused = run_playbook(
-        "campus.jupyterhub.hub", *given(jupyterhub_images=images, hub_backup_secrets=["no-such-secret"])
-    )
+    refused = run_playbook(UP, *given(jupyterhub_images=images, hub_backup_secrets=["no-such-secret"]))
     said = " ".join(refused.stdout.split())
     assert refused.returncode != 0
     assert "The hub was not upgraded, since its state could not be kept before." in said
     assert "no-such-secret" in said
     assert "set hub_backup_before_upgrade to false" in said
     assert image_of_hub(world) == OLDER
-    playbook("campus.jupyterhub.hub", *given(jupyterhub_images=images))
+    playbook(UP, *given(jupyterhub_images=images))
     assert len(upgrades(world)) == len(taken) + 1
     assert image_of_hub(world) == older_hub
 
@@ -268,7 +266,7 @@ def empty_hub(world: World, archive: Path) -> None:
     for name in ("hub-db", "hub-backups"):
         destroy(world, kube.core.read_namespaced_persistent_volume_claim(name, world.namespace))
     kube.core.delete_namespaced_secret(world.site.facts["login"]["secret"], world.namespace)
-    playbook(SITE)
+    playbook(UP)
     assert (volumes(world), snapshots(world)) == ({}, set())
 
 
@@ -345,7 +343,7 @@ def test_snapshots_are_known_again_and_can_be_restored(world: World, before: Bef
     newest = world.snapshots(olga.name)[-1]
     path = "work/übung 1/3.txt"
     world.module(RESTORE, student=olga.name, snapshot=newest.name, path=path, into="back")
-    assert olga.read("back/3.txt") == "3" * 1000
+    assert olga.read(f"back/{path}") == "3" * 1000
 
 
 @pytest.mark.usefixtures("restored")
@@ -358,5 +356,5 @@ def test_to_restore_again_changes_nothing(world: World, archive: Path) -> None:
 
 @pytest.mark.usefixtures("restored")
 def test_the_hub_is_as_the_playbook_wants_it() -> None:
-    recap = playbook(SITE, "--check", "--diff")
+    recap = playbook(UP, "--check", "--diff")
     assert (recap["changed"], recap["failed"]) == (0, 0)

@@ -46,7 +46,7 @@ class FakeCluster:
         self.kill_at = ""
         """Kind of the object after whose deletion the program dies."""
         self.unlisted: dict[str, ClusterError] = {}
-        """Why contents cannot be listed."""
+        """Why objects of a kind cannot be listed."""
         self.refused: dict[str, ClusterError] = {}
         """Why no snapshot can be made, by the name of the claim."""
         self._finish = finish or ready
