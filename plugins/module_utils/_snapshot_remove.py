@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Deletes, Gets, Patches
@@ -17,8 +17,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_leftovers import LeftBehind
 
 Json = dict[str, Any]
-Going: TypeAlias = "Snapshot | LeftBehind"
-"""What may be removed: a snapshot, or what is left of one whose removal was begun."""
 
 
 class Remover(Deletes, Gets, Patches, Protocol):
@@ -35,7 +33,7 @@ class Clock:
 
 
 def remove_all(
-    cluster: Remover, snapshots: Iterable[Going], parallel: int, timeout: float, clock: Clock
+    cluster: Remover, snapshots: Iterable[Snapshot | LeftBehind], parallel: int, timeout: float, clock: Clock
 ) -> dict[str, str]:
     """Remove snapshots, at most ``parallel`` at once, and return by name why one is not gone; empty: it is.
 
@@ -43,7 +41,7 @@ def remove_all(
     """
     waiting = list(snapshots)
     results: dict[str, str] = {}
-    going: dict[str, tuple[Going, float]] = {}
+    going: dict[str, tuple[Snapshot | LeftBehind, float]] = {}
     while waiting or going:
         while waiting and len(going) < parallel:
             snapshot = waiting.pop(0)
@@ -62,7 +60,7 @@ def remove_all(
     return results
 
 
-def _begin(cluster: Remover, snapshot: Going) -> str:
+def _begin(cluster: Remover, snapshot: Snapshot | LeftBehind) -> str:
     """Ask for the end of a snapshot and of what it keeps; return why that failed, or nothing."""
     try:
         if snapshot.content:
@@ -82,7 +80,7 @@ def _free(cluster: Remover, content: str) -> None:
             raise
 
 
-def _take_along(cluster: Remover, snapshot: Going, content: Json) -> None:
+def _take_along(cluster: Remover, snapshot: Snapshot | LeftBehind, content: Json) -> None:
     """Delete a content that stayed behind when its snapshot went.
 
     The snapshot controller reads a content from its memory. When the snapshot goes before the new policy is there, it
@@ -93,7 +91,7 @@ def _take_along(cluster: Remover, snapshot: Going, content: Json) -> None:
         cluster.delete("VolumeSnapshotContent", snapshot.content, None, content["metadata"]["uid"], API)
 
 
-def _rest(cluster: Remover, snapshot: Going, late: bool) -> str | None:
+def _rest(cluster: Remover, snapshot: Snapshot | LeftBehind, late: bool) -> str | None:
     """Return nothing once the content is gone, why it will not be, or None while it may still go."""
     try:
         found = cluster.get("VolumeSnapshotContent", snapshot.content, None, API)

@@ -138,8 +138,21 @@ def test_the_schedule_keeps_what_the_hub_knows(world: World, before: Before) -> 
     assert counts["users"] > 2
 
 
+@pytest.fixture(scope="module")
+def images(world: World) -> dict[str, str]:
+    """What the images are called that the hub and its backups have."""
+    puller = world.kube.apps.read_namespaced_daemon_set("image-puller", world.namespace).spec.template.spec
+    schedule = world.batch.read_namespaced_cron_job("hub-backup", world.namespace).spec.job_template.spec
+    return {
+        "hub": image_of_hub(world),
+        "singleuser": puller.init_containers[0].image,
+        "pause": puller.containers[0].image,
+        "jobs": schedule.template.spec.containers[0].image,
+    }
+
+
 @pytest.fixture
-def older_hub(world: World) -> Iterator[str]:
+def older_hub(world: World, images: dict[str, str]) -> Iterator[str]:
     """A hub that seems to be of another image, since its pod is left as it is; the image that it really has."""
     deployment = world.kube.apps.read_namespaced_deployment("hub", world.namespace)
     (container,) = deployment.spec.template.spec.containers
@@ -166,15 +179,7 @@ def upgrades(world: World) -> list[str]:
     return [job.metadata.name for job in jobs if "-upgrade-" in job.metadata.name and job.status.succeeded]
 
 
-def test_another_image_comes_only_after_a_backup(world: World, older_hub: str) -> None:
-    puller = world.kube.apps.read_namespaced_daemon_set("image-puller", world.namespace).spec.template.spec
-    schedule = world.batch.read_namespaced_cron_job("hub-backup", world.namespace).spec.job_template.spec
-    images = {
-        "hub": older_hub,
-        "singleuser": puller.init_containers[0].image,
-        "pause": puller.containers[0].image,
-        "jobs": schedule.template.spec.containers[0].image,
-    }
+def test_another_image_comes_only_after_a_backup(world: World, images: dict[str, str], older_hub: str) -> None:
     taken = upgrades(world)
     refused = run_playbook(UP, *given(jupyterhub_images=images, hub_backup_secrets=["no-such-secret"]))
     said = " ".join(refused.stdout.split())
@@ -250,7 +255,7 @@ def forget_snapshots(world: World) -> None:
 
 
 @pytest.fixture(scope="module")
-def empty_hub(world: World, archive: Path) -> None:
+def empty_hub(world: World, images: dict[str, str], archive: Path) -> None:
     """A hub that was made anew after everything was lost but students' disks and snapshots in the storage."""
     kube = world.kube
     kube.apps.delete_namespaced_deployment("hub", world.namespace)
@@ -266,7 +271,7 @@ def empty_hub(world: World, archive: Path) -> None:
     for name in ("hub-db", "hub-backups"):
         destroy(world, kube.core.read_namespaced_persistent_volume_claim(name, world.namespace))
     kube.core.delete_namespaced_secret(world.site.facts["login"]["secret"], world.namespace)
-    playbook(UP)
+    playbook(UP, *given(jupyterhub_images=images))
     assert (volumes(world), snapshots(world)) == ({}, set())
 
 
@@ -355,6 +360,6 @@ def test_to_restore_again_changes_nothing(world: World, archive: Path) -> None:
 
 
 @pytest.mark.usefixtures("restored")
-def test_the_hub_is_as_the_playbook_wants_it() -> None:
-    recap = playbook(UP, "--check", "--diff")
+def test_the_hub_is_as_the_playbook_wants_it(images: dict[str, str]) -> None:
+    recap = playbook(UP, "--check", "--diff", *given(jupyterhub_images=images))
     assert (recap["changed"], recap["failed"]) == (0, 0)
