@@ -20,7 +20,7 @@ IMAGES = {
     "snapshot_controller": "controller:1",
 }
 # What the preflight finds on a cluster that has no definitions of snapshots.
-NO_DEFINITIONS: Json = {"results": [{"resources": []}] * 3}
+NO_DEFINITIONS: Json = {"answers": [{"kind": "CustomResourceDefinition", "api_found": True, "resources": []}] * 3}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def objects(render: Render) -> Objects:
 
     def rendered(*names: str, **options: Any) -> dict[tuple[str, str], Json]:
         templates = [("storage", f"{name}.yml.j2") for name in names or LOCAL]
-        found = render(*templates, **{"jupyterhub_images": IMAGES, "__storage_crds": NO_DEFINITIONS, **options})
+        found = render(*templates, **{"jupyterhub_images": IMAGES, "__storage_found": NO_DEFINITIONS, **options})
         return {(item["kind"], item["metadata"]["name"]): item for item in found}
 
     return rendered

@@ -33,9 +33,10 @@ def found(ours: tuple[str, ...] = (), foreign: tuple[str, ...] = ()) -> Json:
         item: Json = {"metadata": {"name": kind}, "spec": {"names": {"plural": kind}}}
         if kind in ours:
             item["metadata"]["labels"] = OURS
-        return {"resources": [item] if kind in ours + foreign else []}
+        resources = [item] if kind in ours + foreign else []
+        return {"kind": "CustomResourceDefinition", "api_found": True, "resources": resources}
 
-    return {"results": [answer(kind) for kind in KINDS]}
+    return {"answers": [answer(kind) for kind in KINDS]}
 
 
 def arguments(objects: dict[tuple[str, str], Json], kind: str, name: str, container: str) -> list[str]:
@@ -63,8 +64,8 @@ def test_definitions_are_those_of_the_file_and_marked_as_ours(objects: Objects, 
 
 def test_somebody_elses_definition_is_left_alone(objects: Objects) -> None:
     theirs = found(foreign=KINDS[:2])
-    theirs["results"][0]["resources"][0]["metadata"]["labels"] = {"component": "snapshot-controller"}
-    made = objects("crds", storage_snapshot_controller="true", __storage_crds=theirs)
+    theirs["answers"][0]["resources"][0]["metadata"]["labels"] = {"component": "snapshot-controller"}
+    made = objects("crds", storage_snapshot_controller="true", __storage_found=theirs)
     assert [name for _kind, name in made] == ["volumesnapshotclasses.snapshot.storage.k8s.io"]
 
 
@@ -174,19 +175,19 @@ CONTROLLER = ["crds", "controller"]
 
 
 TEMPLATES: list[tuple[Json, set[str]]] = [
-    ({"__storage_crds": found()}, {*LOCAL, *CONTROLLER}),
-    ({"__storage_crds": found(ours=KINDS)}, {*LOCAL, *CONTROLLER}),
-    ({"__storage_crds": found(foreign=KINDS), "storage_snapshot_controller": False}, {*LOCAL}),
-    ({"__storage_crds": found(foreign=KINDS), "storage_snapshot_controller": True}, {*LOCAL, *CONTROLLER}),
+    ({"__storage_found": found()}, {*LOCAL, *CONTROLLER}),
+    ({"__storage_found": found(ours=KINDS)}, {*LOCAL, *CONTROLLER}),
+    ({"__storage_found": found(foreign=KINDS), "storage_snapshot_controller": False}, {*LOCAL}),
+    ({"__storage_found": found(foreign=KINDS), "storage_snapshot_controller": True}, {*LOCAL, *CONTROLLER}),
     ({"storage_snapshot_class": ""}, {*LOCAL}),
     # Without the preflight nobody knows whose definitions there are.
     ({"storage_snapshot_controller": "true"}, {*LOCAL}),
-    ({"storage_provider": "gcp", "__storage_crds": found(foreign=KINDS)}, {"classes"}),
-    ({"storage_provider": "aws", "__storage_crds": found()}, {"namespace", "classes", *CONTROLLER}),
-    ({"storage_provider": "existing", "__storage_crds": found(foreign=KINDS)}, set()),
+    ({"storage_provider": "gcp", "__storage_found": found(foreign=KINDS)}, {"classes"}),
+    ({"storage_provider": "aws", "__storage_found": found()}, {"namespace", "classes", *CONTROLLER}),
+    ({"storage_provider": "existing", "__storage_found": found(foreign=KINDS)}, set()),
     ({"storage_provider": "existing", "storage_snapshot_class": ""}, set()),
     (
-        {"storage_provider": "existing", "storage_snapshot_controller": "true", "__storage_crds": found()},
+        {"storage_provider": "existing", "storage_snapshot_controller": "true", "__storage_found": found()},
         {"namespace", *CONTROLLER},
     ),
 ]
@@ -220,7 +221,8 @@ CLASSES: list[tuple[list[Json], list[str], list[str]]] = [
 
 
 def test_only_classes_of_ours_are_written_and_none_is_changed(evaluate: Evaluate) -> None:
-    cases = [{"storage_provider": "aws", "__storage_classes": {"resources": classes}} for classes, *_names in CLASSES]
+    answers = [{"kind": "StorageClass", "api_found": True, "resources": classes} for classes, *_names in CLASSES]
+    cases = [{"storage_provider": "aws", "__storage_found": {"answers": [answer]}} for answer in answers]
     decided = evaluate("storage", ["__storage_foreign", "__storage_different"], cases)
     for (others, changed), (classes, foreign, different) in zip(decided, CLASSES, strict=True):
         assert [each["metadata"]["name"] for each in others] == foreign, classes
