@@ -44,7 +44,7 @@ faults: setup-test ## Break one thing after the other while students work, and s
 	@$(MOLECULE) destroy --scenario-name default
 	@$(MOLECULE) test --scenario-name faults
 
-test-snapshots: setup-test ## The full form of the tests of snapshots, on a cluster of its own; 10 minutes
+test-snapshots: setup-test ## The full form of the tests of snapshots, on a cluster of its own; 20 minutes
 	@$(MOLECULE) destroy --scenario-name default
 	@$(MOLECULE) test --scenario-name snapshots
 
