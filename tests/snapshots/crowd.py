@@ -68,13 +68,19 @@ class Crowd:
         self._core.patch_namespaced_pod(self._pod, self._namespace, body)
 
     def unmount(self) -> None:
-        """End the pod and wait until no disk is mounted any more."""
+        """End the pod and wait until it is gone and no disk is mounted any more."""
+        wait_until("the pod with the disks is gone", self._is_gone, SECONDS)
+        wait_until("no disk is mounted", lambda: self._world.unmounted(self.handles), SECONDS)
+
+    def _is_gone(self) -> bool:
+        """Ask for the end of the pod, and say whether there is none."""
         try:
             self._core.delete_namespaced_pod(self._pod, self._namespace)
         except ApiException as error:
             if error.status != 404:
                 raise
-        wait_until("no disk is mounted", lambda: self._world.unmounted(self.handles), SECONDS)
+            return True
+        return False
 
     def grow_at_start(self, size: int) -> None:
         """Start the pod again, so often as it may take, until every claim has that many bytes."""
