@@ -111,6 +111,8 @@ def test_the_schedule_runs_without_a_hub_and_may_nothing_else(world: World, mia:
         result = world.run_schedule("snapshots")
     finally:
         world.kube.scale_hub(1)
+        # The nodes hear of the hub's new address a moment later.
+        wait_until("students reach the hub", mia.reaches_hub, 60)
     assert result.get("failed_disks") == 0, result
     new = [snapshot for snapshot in world.snapshots() if snapshot.name not in before]
     assert {mia.name, noah.name} <= {snapshot.student for snapshot in new}

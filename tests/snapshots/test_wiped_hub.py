@@ -255,7 +255,7 @@ def forget_snapshots(world: World) -> None:
 
 
 @pytest.fixture(scope="module")
-def empty_hub(world: World, images: dict[str, str], archive: Path) -> None:
+def empty_hub(world: World, images: dict[str, str], archive: Path, olga: Student) -> None:
     """A hub that was made anew after everything was lost but students' disks and snapshots in the storage."""
     kube = world.kube
     kube.apps.delete_namespaced_deployment("hub", world.namespace)
@@ -272,6 +272,7 @@ def empty_hub(world: World, images: dict[str, str], archive: Path) -> None:
         destroy(world, kube.core.read_namespaced_persistent_volume_claim(name, world.namespace))
     kube.core.delete_namespaced_secret(world.site.facts["login"]["secret"], world.namespace)
     playbook(UP, *given(jupyterhub_images=images))
+    wait_until("students reach the hub", olga.reaches_hub, 60)
     assert (volumes(world), snapshots(world)) == ({}, set())
 
 
@@ -315,9 +316,10 @@ def test_a_dry_run_says_what_would_be_done(world: World, archive: Path, before: 
 
 
 @pytest.fixture(scope="module")
-def restored(empty_hub: None, archive: Path) -> None:
+def restored(empty_hub: None, archive: Path, olga: Student) -> None:
     """The hub with what the archive holds."""
     playbook(BRING_BACK, *given(hub_restore_file=str(archive)))
+    wait_until("students reach the hub", olga.reaches_hub, 60)
 
 
 @pytest.mark.usefixtures("restored")
