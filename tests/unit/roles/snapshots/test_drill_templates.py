@@ -108,7 +108,7 @@ def test_when_they_run(objects: Objects, otherwise: Objects) -> None:
             for spec in specs
         ]
 
-    assert times(objects) == [("37 * * * *", "UTC", "Forbid", 3000), ("47 4 * * *", "UTC", "Forbid", 3000)]
+    assert times(objects) == [("12 * * * *", "UTC", "Forbid", 3000), ("47 4 * * *", "UTC", "Forbid", 3000)]
     assert times(otherwise) == [
         ("*/30 * * * *", "Europe/Berlin", "Forbid", 900),
         ("47 4 * * *", "Europe/Berlin", "Forbid", 900),
