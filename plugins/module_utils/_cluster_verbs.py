@@ -47,6 +47,16 @@ class Yields(Protocol):
         """Yield the objects that match; no more than a page of them is held at a time."""
 
 
+class Identifies(Protocol):
+    """Knows which cluster it is."""
+
+    def uid(self) -> str:
+        """Return the uid of the cluster."""
+
+    def expect_uid(self, wanted: str) -> None:
+        """Raise ClusterError when this is another cluster."""
+
+
 class Logs(Protocol):
     """Reads what a container wrote."""
 

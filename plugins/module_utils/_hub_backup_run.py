@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils import _hub_shelf
+from ansible_collections.campus.jupyterhub.plugins.module_utils import _hub_shelf, _retention
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Gets, Lists
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Gets, Identifies, Lists, Yields
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import (
     DATABASES,
@@ -35,7 +35,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_objects imp
     secret_kept,
     snapshots_kept,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import Policy, policy_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS
 
@@ -43,7 +42,6 @@ Json = dict[str, Any]
 
 VERSION: Final = "0.1.0"
 """Of the collection; galaxy.yml says the same."""
-KEEPS: Final = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
 CLOCK: Final = Clock(time.monotonic, time.sleep)
 ARGUMENTS: Final[Json] = {
     "namespace": {"type": "str", "required": True},
@@ -53,32 +51,14 @@ ARGUMENTS: Final[Json] = {
     "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "optional_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "canary_user": {"type": "str", "default": ""},
-    **{name: {"type": "int"} for name in KEEPS},
-    "keep_within": {"type": "str", "default": ""},
-    "timezone": {"type": "str", "default": "UTC"},
+    **_retention.ARGUMENTS,
     "cluster_uid": {"type": "str", "default": ""},
 }
 """The options of the module hub_backup."""
 
 
-class Api(Gets, Lists, Protocol):
+class Api(Gets, Identifies, Lists, Yields, Protocol):
     """What a backup needs of a cluster."""
-
-    def each(
-        self,
-        kind: str,
-        api_version: str = "v1",
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-    ) -> Iterator[Json]:
-        """Yield the objects that match."""
-
-    def uid(self) -> str:
-        """Return the uid of the cluster."""
-
-    def expect_uid(self, wanted: str) -> None:
-        """Raise ClusterError when this is another cluster."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +93,7 @@ def back_up(
         DatabaseError: the database cannot be copied.
         ValueError: an option cannot be meant.
     """
-    policy, database, folder = _policy(options), database_of(options), Path(options["folder"])
+    policy, database, folder = _retention.policy_if_any(options), database_of(options), Path(options["folder"])
     if not folder.is_dir():
         raise ArchiveError(f"There is no folder {folder} for the backup; make it, or name another one.")
     uid = _uid(cluster, options["cluster_uid"])
@@ -143,12 +123,6 @@ def back_up(
         turnover = _turnover(folder, name, policy, now)
         _hub_shelf.remove(folder, turnover.removed)
     return _outcome(folder / name, size, counts, found.without_volume, turnover)
-
-
-def _policy(options: Mapping[str, Any]) -> Policy | None:
-    if not options["keep_within"] and all(options[name] is None for name in KEEPS):
-        return None
-    return policy_of(options)
 
 
 def _uid(cluster: Api, wanted: str) -> str:
@@ -239,7 +213,7 @@ def _counts(found: Objects, snapshots: int, facts: Facts) -> Json:
     }
 
 
-def _turnover(folder: Path, name: str, policy: Policy | None, now: datetime) -> Turnover:
+def _turnover(folder: Path, name: str, policy: _retention.Policy | None, now: datetime) -> Turnover:
     """Return what goes, with the new archive among those that count."""
     before = [each for each in _hub_shelf.archives(folder) if each != name]
     # A clock that was set back makes the new one look old.

@@ -7,12 +7,14 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import COUNTS, policy_of
-from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_schedule import schedule_problem
+from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_schedule import (
+    as_options_of,
+    schedule_problem,
+)
 
 PREFIX: Final = "hub_backup_"
 
@@ -32,6 +34,5 @@ def problems(arguments: Mapping[str, Any], schedule: str) -> list[str]:
         if not any(counts.values()):
             found.append(f"This policy keeps no backup; set {PREFIX}keep_last or {PREFIX}keep_daily above 0.")
         else:
-            # The option that is meant has the role's name before it here.
-            found.append(re.sub(rf"\b({'|'.join(arguments)})\b", rf"{PREFIX}\1", str(error)))
+            found.append(as_options_of(PREFIX, arguments, str(error)))
     return found

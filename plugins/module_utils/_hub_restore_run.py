@@ -13,7 +13,13 @@ from typing import Any, Final, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _side_disk_run
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import PASSING, ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Creates, Gets, Lists, Patches
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import (
+    Creates,
+    Gets,
+    Identifies,
+    Lists,
+    Patches,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, CLAIM_UID
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import reserved_for
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import Contents
@@ -57,11 +63,8 @@ ARGUMENTS: Final[Json] = {
 """The options of the module hub_restore."""
 
 
-class Api(Creates, Gets, Lists, Patches, Protocol):
+class Api(Creates, Gets, Identifies, Lists, Patches, Protocol):
     """What a restore needs of a cluster; it cannot delete."""
-
-    def expect_uid(self, wanted: str) -> None:
-        """Raise ClusterError when this is another cluster."""
 
 
 def restore_hub(

@@ -24,6 +24,12 @@ FAILED_GRACE: Final = timedelta(hours=1)
 AHEAD: Final = timedelta(minutes=5)
 
 COUNTS: Final = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
+ARGUMENTS: Final[dict[str, Any]] = {
+    **{name: {"type": "int"} for name in COUNTS},
+    "keep_within": {"type": "str", "default": ""},
+    "timezone": {"type": "str", "default": "UTC"},
+}
+"""The options of a module that describe a policy."""
 
 # A month and a year are their longest, so that no snapshot goes earlier than by the calendar.
 _HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24, "m": 31 * 24, "y": 366 * 24}
@@ -103,6 +109,17 @@ def policy_of(options: Mapping[str, Any]) -> Policy:
     if not policy.keep_within and not any(getattr(policy, name) for name in COUNTS):
         raise ValueError(f"This policy keeps nothing; set {', '.join(COUNTS)} or keep_within above 0.")
     return policy
+
+
+def policy_if_any(options: Mapping[str, Any]) -> Policy | None:
+    """The policy that a module's options describe, None where they name no rule at all.
+
+    Raises:
+        ValueError: as policy_of does.
+    """
+    if not options["keep_within"] and all(options[name] is None for name in COUNTS):
+        return None
+    return policy_of(options)
 
 
 def decide(points: Sequence[Point], policy: Policy, now: datetime, max_delete_fraction: float = 0.5) -> Verdict:

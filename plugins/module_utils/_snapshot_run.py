@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible_collections.campus.jupyterhub.plugins.module_utils import _retention
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_events import warn, warning_about
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
@@ -23,7 +24,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
     snapshot_name,
     snapshot_of,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import policy_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_leftovers import LeftBehind, left_behind
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_plan import (
     Pruning,
@@ -44,7 +44,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
 
 Json = dict[str, Any]
 
-KEEPS = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
 LEAST = {"parallel": 1, "timeout": 1, "spread": 0, "min_age": 0}
 CLOCK = Clock(time.monotonic, time.sleep)
 ARGUMENTS: Json = {
@@ -53,9 +52,7 @@ ARGUMENTS: Json = {
     "snapshot_class": {"type": "str", "default": "jupyterhub"},
     "reason": {"type": "str", "default": "asked for"},
     "min_age": {"type": "int", "default": 0},
-    **{name: {"type": "int"} for name in KEEPS},
-    "keep_within": {"type": "str", "default": ""},
-    "timezone": {"type": "str", "default": "UTC"},
+    **_retention.ARGUMENTS,
     "max_delete_fraction": {"type": "float", "default": 0.5},
     "parallel": {"type": "int", "default": 20},
     "spread": {"type": "int", "default": 0},
@@ -130,9 +127,7 @@ def wish_of(options: Mapping[str, Any]) -> Wish:
     fraction = options["max_delete_fraction"]
     if not 0 < fraction <= 1:
         raise ValueError(f"max_delete_fraction is {fraction:g}; it is a share above 0, and 1 sets no limit.")
-    prunes = bool(options["keep_within"]) or any(options[name] is not None for name in KEEPS)
-    policy = policy_of({**options, **{name: options[name] or 0 for name in KEEPS}}) if prunes else None
-    return Wish(options["take"], policy, fraction, options["min_age"])
+    return Wish(options["take"], _retention.policy_if_any(options), fraction, options["min_age"])
 
 
 def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock: Clock = CLOCK) -> Report:

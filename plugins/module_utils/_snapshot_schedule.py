@@ -8,7 +8,7 @@ Private to the collection: it may change in any release.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,8 +89,7 @@ def problems(arguments: Mapping[str, Any], schedule: str, deadline: int) -> list
     try:
         wish_of({**{name: option.get("default") for name, option in ARGUMENTS.items()}, **options})
     except ValueError as error:
-        # The option that is meant has the role's name before it here.
-        found.append(re.sub(rf"\b({'|'.join(arguments)})\b", r"snapshots_\1", str(error)))
+        found.append(as_options_of("snapshots_", arguments, str(error)))
     needed = int(options["spread"]) + int(options["timeout"])
     if deadline <= needed:
         found.append(
@@ -98,6 +97,11 @@ def problems(arguments: Mapping[str, Any], schedule: str, deadline: int) -> list
             "already; raise it, or lower those."
         )
     return found
+
+
+def as_options_of(prefix: str, names: Iterable[str], text: str) -> str:
+    """Return what is said of a module's options with the role's name before each of them."""
+    return re.sub(rf"\b({'|'.join(names)})\b", rf"{prefix}\1", text)
 
 
 def drill_problems(drill: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ description:
   - It runs where the database's file is, which is a pod; only one run works in a folder at a time.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - campus.jupyterhub.retention
 attributes:
   check_mode:
     description: Tells what would be written and removed.
@@ -68,32 +69,6 @@ options:
     description: Name of the user of the smoke test, whose disk is not kept.
     type: str
     default: ""
-  keep_last:
-    description: How many of the newest archives stay.
-    type: int
-  keep_hourly:
-    description: For how many hours that have archives the last one of each stays.
-    type: int
-  keep_daily:
-    description: The same for days.
-    type: int
-  keep_weekly:
-    description: The same for weeks, which begin on Mondays.
-    type: int
-  keep_monthly:
-    description: The same for months.
-    type: int
-  keep_yearly:
-    description: The same for years.
-    type: int
-  keep_within:
-    description: Archives stay that are no older than this before the newest one, such as V(36h), V(14d) or V(6m).
-    type: str
-    default: ""
-  timezone:
-    description: Where hours, days, weeks, months and years begin, as an IANA name.
-    type: str
-    default: UTC
   cluster_uid:
     description:
       - The uid of the namespace kube-system of the cluster that is meant; another cluster is refused.

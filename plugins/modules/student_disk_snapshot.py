@@ -23,6 +23,7 @@ description:
     are gone.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - campus.jupyterhub.retention
   - campus.jupyterhub.student_disks
 attributes:
   check_mode:
@@ -45,32 +46,6 @@ options:
     description: Seconds; a disk whose newest good snapshot is younger gets no further one.
     type: int
     default: 0
-  keep_last:
-    description: How many of the newest snapshots of a disk stay.
-    type: int
-  keep_hourly:
-    description: For how many hours that have snapshots the last one of each stays.
-    type: int
-  keep_daily:
-    description: The same for days.
-    type: int
-  keep_weekly:
-    description: The same for weeks, which begin on Mondays.
-    type: int
-  keep_monthly:
-    description: The same for months.
-    type: int
-  keep_yearly:
-    description: The same for years.
-    type: int
-  keep_within:
-    description: Snapshots stay that are no older than this before the newest good one, such as V(36h), V(14d) or V(6m).
-    type: str
-    default: ""
-  timezone:
-    description: Where hours, days, weeks, months and years begin, as an IANA name.
-    type: str
-    default: UTC
   max_delete_fraction:
     description:
       - Share of the snapshots of a disk that may go in one run; the oldest go first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -56,20 +57,24 @@ async def test_no_two_names_share_a_disk(api: FakeApi, spawn: Spawn) -> None:
     assert len(api.of("persistentvolumeclaims")) == 2 * len(NAMES)
 
 
+async def found_after(states: Iterable[dict[str, str]], disk: str, spawn: Spawn, *server: str) -> None:
+    """A server starts with the same disk whatever is remembered of it."""
+    for state in states:
+        spawner = spawn(*server, storage_pvc_ensure=True, pvc_name_template="claim-{user_server}")
+        spawner.load_state(dict(state))
+        spawner.clear_state()
+        await start(spawner)
+        assert spawner.pvc_name == disk
+        await spawner.stop()
+
+
 @pytest.mark.usefixtures("kubelet")
 @pytest.mark.parametrize("name", [name for name in NAMES if escape_slug(name) != name and len(name) < 60])
 async def test_a_disk_from_before_kubespawner_7_is_found_again_and_again(api: FakeApi, spawn: Spawn, name: str) -> None:
     legacy = f"claim-{escape_slug(name)}"
     api.put("persistentvolumeclaims", claim(legacy, name))
 
-    for state in ({}, {"kubespawner_version": "7.1.0"}, {"pod_name": "x"}):
-        spawner = spawn(name, storage_pvc_ensure=True, pvc_name_template="claim-{user_server}")
-        spawner.load_state(dict(state))
-        spawner.clear_state()
-        await start(spawner)
-        assert spawner.pvc_name == legacy
-        await spawner.stop()
-
+    await found_after(({}, {"kubespawner_version": "7.1.0"}, {"pod_name": "x"}), legacy, spawn, name)
     assert len(api.of("persistentvolumeclaims")) == 1
 
 
@@ -80,14 +85,8 @@ async def test_a_named_server_s_disk_from_zero_to_jupyterhub_is_found_again_and_
 ) -> None:
     api.put("persistentvolumeclaims", claim(legacy, "ann.lee", server="my lab"))
 
-    for state in ({}, {"kubespawner_version": "7.1.0"}, {"pod_name": "x"}, {"pvc_name": legacy}):
-        spawner = spawn("ann.lee", "my lab", storage_pvc_ensure=True, pvc_name_template="claim-{user_server}")
-        spawner.load_state(dict(state))
-        spawner.clear_state()
-        await start(spawner)
-        assert spawner.pvc_name == legacy
-        await spawner.stop()
-
+    states: tuple[dict[str, str], ...] = ({}, {"kubespawner_version": "7.1.0"}, {"pod_name": "x"}, {"pvc_name": legacy})
+    await found_after(states, legacy, spawn, "ann.lee", "my lab")
     assert len(api.of("persistentvolumeclaims")) == 1
 
 

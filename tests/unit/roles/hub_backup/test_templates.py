@@ -11,7 +11,14 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_owners import HUB_DISKS
-from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import Json, Objects, by_name, without_namespace
+from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import (
+    Json,
+    Objects,
+    assert_bound,
+    assert_restricted,
+    by_name,
+    without_namespace,
+)
 
 Render = Callable[..., list[Json]]
 Evaluate = Callable[[str, list[str], list[Json]], list[list[object]]]
@@ -260,12 +267,7 @@ def test_a_proxy_in_a_namespace_of_its_own_keeps_its_certificate(otherwise: list
 
 
 def test_every_binding_finds_its_role_and_account(objects: Objects) -> None:
-    bindings = [item for (kind, _name), item in objects.items() if kind in ("RoleBinding", "ClusterRoleBinding")]
-    assert len(bindings) == 2
-    for item in bindings:
-        assert (item["roleRef"]["kind"], item["roleRef"]["name"]) in objects
-        (subject,) = item["subjects"]
-        assert objects["ServiceAccount", subject["name"]]["metadata"]["namespace"] == subject["namespace"]
+    assert_bound(objects, 2)
 
 
 @pytest.mark.parametrize("url", ["", URL])
@@ -292,16 +294,7 @@ def test_pods_are_restricted(objects: Objects, otherwise: list[Json], render: Re
     specs = [pod_of(objects["CronJob", "hub-backup"]), pod_of(one(otherwise, "CronJob"))]
     specs += [render(POD, __hub_backup_pod_is_for=what)[0]["spec"] for what in ("backups", "database")]
     for spec in specs:
-        assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        (container,) = spec["containers"]
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        }
-        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
-        assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
+        assert_restricted(spec)
 
 
 def test_problems_of_the_options_are_said(evaluate: Evaluate) -> None:

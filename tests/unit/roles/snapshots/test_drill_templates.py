@@ -14,7 +14,15 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._drill_run impor
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import COMPARED, MANIFEST
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import run_name
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import LABELS, hashes_of
-from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import Json, Objects, by_name, without_namespace
+from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import (
+    Json,
+    Objects,
+    assert_bound,
+    assert_fenced,
+    assert_restricted,
+    by_name,
+    without_namespace,
+)
 from campus_jobs.drills import ACTIONS
 from campus_jobs.listing import RUNS
 
@@ -119,9 +127,7 @@ def test_when_they_run(objects: Objects, otherwise: Objects) -> None:
 def test_pods_are_restricted_and_found(objects: Objects, action: str) -> None:
     found = pod(objects, action)
     assert found["spec"]["serviceAccountName"] == DRILL
-    assert found["spec"]["securityContext"]["runAsNonRoot"] is True
-    (container,) = found["spec"]["containers"]
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert_restricted(found["spec"])
     wanted = {**dict(pair.split("=") for pair in RUNS.split(",")), "component": ACTIONS[action]}
     schedule = objects["CronJob", ACTIONS[action]]
     for item in (schedule, schedule["spec"]["jobTemplate"], found):
@@ -151,12 +157,7 @@ def test_the_least_rights(objects: Objects) -> None:
 
 def test_every_binding_finds_its_role_and_account(objects: Objects, otherwise: Objects) -> None:
     for found in (objects, otherwise):
-        bindings = [item for (kind, _name), item in found.items() if kind in ("RoleBinding", "ClusterRoleBinding")]
-        assert len(bindings) == 2
-        for item in bindings:
-            assert (item["roleRef"]["kind"], item["roleRef"]["name"]) in found
-            (subject,) = item["subjects"]
-            assert found["ServiceAccount", subject["name"]]["metadata"]["namespace"] == subject["namespace"]
+        assert_bound(found, 2)
 
 
 @pytest.mark.parametrize(
@@ -166,19 +167,7 @@ def test_the_fence_holds_for_that_account_alone_and_denies(
     objects: Objects, otherwise: Objects, name: str, resource: str
 ) -> None:
     for namespace, found in (("jupyterhub", objects), ("physics", otherwise)):
-        full = f"campus-jupyterhub-{namespace}-{DRILL}-{name}"
-        spec = found["ValidatingAdmissionPolicy", full]["spec"]
-        assert spec["failurePolicy"] == "Fail"
-        (condition,) = spec["matchConditions"]
-        account = f"system:serviceaccount:{namespace}:{DRILL}"
-        assert condition["expression"] == f"request.userInfo.username == '{account}'"
-        (rule,) = spec["matchConstraints"]["resourceRules"]
-        assert (rule["operations"], rule["resources"]) == (["CREATE", "UPDATE", "DELETE"], [resource])
-        binding = found["ValidatingAdmissionPolicyBinding", full]["spec"]
-        assert binding == {"policyName": full, "validationActions": ["Deny"]}
-        for validation in spec["validations"]:
-            assert validation["message"].startswith(f"The account {DRILL} of the namespace {namespace} ")
-            assert validation["reason"] == "Forbidden"
+        assert_fenced(found, namespace, f"{DRILL}-{name}", DRILL, resource)
 
 
 def expressions(objects: Objects, name: str) -> str:

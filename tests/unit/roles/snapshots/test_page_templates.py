@@ -12,7 +12,15 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_config import FILES_HISTORY, FILES_HISTORY_PORT
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_secret import KEYS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import LABELS
-from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import Json, Objects, by_name, without_namespace
+from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import (
+    Json,
+    Objects,
+    assert_bound,
+    assert_fenced,
+    assert_restricted,
+    by_name,
+    without_namespace,
+)
 from campus_history.cluster import COPY, READER
 from campus_history.own import MARK
 from campus_history.settings import settings_of
@@ -102,13 +110,7 @@ def test_the_page_is_restricted_and_alone(objects: Objects, otherwise: Objects) 
     assert objects["Deployment", FILES_HISTORY]["spec"]["replicas"] == 1
     assert objects["Deployment", FILES_HISTORY]["spec"]["strategy"] == {"type": "Recreate"}
     spec = page(objects)["spec"]
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    (container,) = spec["containers"]
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
+    assert_restricted(spec)
     assert [volume["name"] for volume in spec["volumes"]] == ["tmp"]
     other = page(otherwise)["spec"]
     assert other["imagePullSecrets"] == [{"name": "one"}]
@@ -139,12 +141,7 @@ def test_the_least_rights(objects: Objects) -> None:
 
 def test_every_binding_finds_its_role_and_account(objects: Objects, otherwise: Objects) -> None:
     for found in (objects, otherwise):
-        bindings = [item for (kind, _name), item in found.items() if kind in ("RoleBinding", "ClusterRoleBinding")]
-        assert len(bindings) == 2
-        for item in bindings:
-            assert (item["roleRef"]["kind"], item["roleRef"]["name"]) in found
-            (subject,) = item["subjects"]
-            assert found["ServiceAccount", subject["name"]]["metadata"]["namespace"] == subject["namespace"]
+        assert_bound(found, 2)
 
 
 @pytest.mark.parametrize(("name", "resource"), [("claims", "persistentvolumeclaims"), ("pods", "pods")])
@@ -152,19 +149,7 @@ def test_the_fence_holds_for_that_account_alone_and_denies(
     objects: Objects, otherwise: Objects, name: str, resource: str
 ) -> None:
     for namespace, found in (("jupyterhub", objects), ("physics", otherwise)):
-        full = f"campus-jupyterhub-{namespace}-files-history-{name}"
-        spec = found["ValidatingAdmissionPolicy", full]["spec"]
-        assert spec["failurePolicy"] == "Fail"
-        (condition,) = spec["matchConditions"]
-        account = f"system:serviceaccount:{namespace}:files-history"
-        assert condition["expression"] == f"request.userInfo.username == '{account}'"
-        (rule,) = spec["matchConstraints"]["resourceRules"]
-        assert (rule["operations"], rule["resources"]) == (["CREATE", "UPDATE", "DELETE"], [resource])
-        binding = found["ValidatingAdmissionPolicyBinding", full]["spec"]
-        assert binding == {"policyName": full, "validationActions": ["Deny"]}
-        for validation in spec["validations"]:
-            assert validation["message"].startswith(f"The account files-history of the namespace {namespace} ")
-            assert validation["reason"] == "Forbidden"
+        assert_fenced(found, namespace, f"files-history-{name}", "files-history", resource)
 
 
 def expressions(objects: Objects, name: str) -> str:

@@ -13,7 +13,15 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import manifest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_run import ARGUMENTS
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import disk
-from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import Json, Objects, by_name, without_namespace
+from ansible_collections.campus.jupyterhub.tests.unit.roles.rendered import (
+    Json,
+    Objects,
+    assert_bound,
+    assert_fenced,
+    assert_restricted,
+    by_name,
+    without_namespace,
+)
 from campus_jobs.figures import SCHEDULE
 from campus_jobs.listing import RUNS
 from campus_jobs.server import PORT
@@ -128,17 +136,7 @@ def test_a_run_is_the_module_with_its_arguments(objects: Objects, otherwise: Obj
 
 def test_pods_are_restricted(objects: Objects) -> None:
     for pod in pods(objects).values():
-        spec = pod["spec"]
-        assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        (container,) = spec["containers"]
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        }
-        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
-        assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
+        assert_restricted(pod["spec"])
 
 
 def test_pods_go_where_they_are_told_to(otherwise: Objects) -> None:
@@ -155,12 +153,7 @@ def test_pods_go_where_they_are_told_to(otherwise: Objects) -> None:
 
 def test_every_binding_finds_its_role_and_account(objects: Objects, otherwise: Objects) -> None:
     for found in (objects, otherwise):
-        bindings = [item for (kind, _name), item in found.items() if kind in ("RoleBinding", "ClusterRoleBinding")]
-        assert len(bindings) == 3
-        for item in bindings:
-            assert (item["roleRef"]["kind"], item["roleRef"]["name"]) in found
-            (subject,) = item["subjects"]
-            assert found["ServiceAccount", subject["name"]]["metadata"]["namespace"] == subject["namespace"]
+        assert_bound(found, 3)
 
 
 def rights(objects: Objects) -> dict[str, list[str]]:
@@ -188,21 +181,14 @@ def test_the_least_rights(objects: Objects) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["snapshot-contents", "snapshots"])
-def test_the_fence_holds_for_that_account_alone_and_denies(objects: Objects, otherwise: Objects, name: str) -> None:
+@pytest.mark.parametrize(
+    ("policy", "resource"), [("snapshot-contents", "volumesnapshotcontents"), ("snapshots", "volumesnapshots")]
+)
+def test_the_fence_holds_for_that_account_alone_and_denies(
+    objects: Objects, otherwise: Objects, policy: str, resource: str
+) -> None:
     for namespace, found in (("jupyterhub", objects), ("physics", otherwise)):
-        full = f"campus-jupyterhub-{namespace}-{name}"
-        spec = found["ValidatingAdmissionPolicy", full]["spec"]
-        assert spec["failurePolicy"] == "Fail"
-        (condition,) = spec["matchConditions"]
-        assert condition["expression"] == f"request.userInfo.username == 'system:serviceaccount:{namespace}:snapshots'"
-        (rule,) = spec["matchConstraints"]["resourceRules"]
-        assert rule["operations"] == ["CREATE", "UPDATE", "DELETE"]
-        binding = found["ValidatingAdmissionPolicyBinding", full]["spec"]
-        assert binding == {"policyName": full, "validationActions": ["Deny"]}
-        for validation in spec["validations"]:
-            assert validation["message"].startswith(f"The account snapshots of the namespace {namespace} ")
-            assert validation["reason"] == "Forbidden"
+        assert_fenced(found, namespace, policy, "snapshots", resource)
 
 
 def test_the_fence_knows_the_driver_where_that_is_known(objects: Objects, otherwise: Objects) -> None:
