@@ -11,6 +11,7 @@ The invariants:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -191,9 +192,9 @@ def judge_fault(log: Sequence[Record], window: Window) -> Verdict:
     requests = [record for record in records if record.is_request]
     if not requests:
         violations.append(Violation(Invariant.BUDGET, f"{window.name}: no request was sent, so nothing is proved"))
-    reasons: dict[str, int] = {}
-    for record in [*failures(records, window), *(each for each in records if each.kind is Kind.DROPPED)]:
-        reasons[record.reason] = reasons.get(record.reason, 0) + 1
+    dropped = [record for record in records if record.kind is Kind.DROPPED]
+    reasons = Counter(record.reason for record in [*failures(records, window), *dropped])
+    reasons.update(f"a new server's address answered: {answer}" for answer in window.wrong)
     answered = [record.latency for record in requests if not record.reason]
     return Verdict(window, rows, len(requests), max(answered, default=0.0), reasons, tuple(violations))
 

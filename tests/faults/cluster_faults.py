@@ -13,10 +13,11 @@ from ansible_collections.campus.jupyterhub.tests.faults.fault import Fault
 from ansible_collections.campus.jupyterhub.tests.faults.newcomer import Newcomer
 from ansible_collections.campus.jupyterhub.tests.faults.nodes import Node
 from ansible_collections.campus.jupyterhub.tests.faults.proxy_faults import RECONNECTS, WEBSOCKETS
-from ansible_collections.campus.jupyterhub.tests.faults.records import Limit, Measure
+from ansible_collections.campus.jupyterhub.tests.faults.records import NOTHING, Limit, Measure
 from ansible_collections.campus.jupyterhub.tests.faults.world import AWAY, WHOLE_SECONDS, World
 
 DNS = ("coredns", "kube-system")
+NAME_SERVERS = "k8s-app=kube-dns"
 
 
 class Calm(Fault):
@@ -59,7 +60,7 @@ class ReplicaKilledMeanwhile(Fault):
     def after(self, world: World) -> None:
         wait_until("the API server answers", lambda: answers(world), WHOLE_SECONDS)
         self.measured[Measure.SPAWN] = world.newcomer.start()
-        self.measured[Measure.WRONG] = world.newcomer.wrong_answers()
+        self.note_wrong(world.newcomer.wrong_answers())
         world.newcomer.stop()
 
 
@@ -73,22 +74,29 @@ def answers(world: World) -> bool:
 
 
 class NamesGone(Fault):
-    """No name server answers."""
+    """No name server answers, while a student starts a server."""
 
     name = "CoreDNS scaled to 0"
+    limits = (*NOTHING, Limit(Measure.SPAWN, 300, 30), Limit(Measure.WRONG, 0))
 
     def __init__(self, keep: float) -> None:
         super().__init__(keep)
-        self.done = f"no name server for {keep:g} s"
+        self.done = f"no name server for {keep:g} s; a student starts a server"
         self._replicas = 0
 
     def inject(self, world: World) -> None:
         self._replicas = world.kube.apps.read_namespaced_deployment_scale(*DNS).spec.replicas
         self._scale(world, 0)
+        wait_until("no name server runs", lambda: not world.kube.pods(NAME_SERVERS, DNS[1]), WHOLE_SECONDS)
+
+    def during(self, world: World) -> None:
+        self.measured[Measure.SPAWN] = world.newcomer.start()
+        self.note_wrong(world.newcomer.wrong_answers())
 
     def heal(self, world: World) -> None:
         if self._replicas:
             self._scale(world, self._replicas)
+        world.newcomer.stop()
 
     @staticmethod
     def _scale(world: World, replicas: int) -> None:
@@ -179,7 +187,7 @@ class WorkerRemoved(Fault):
         # The disk of any other may be on the worker that is gone.
         (self._stranger,) = world.newcomers("stranger")
         self.measured[Measure.SPAWN] = self._stranger.start()
-        self.measured[Measure.WRONG] = self._stranger.wrong_answers()
+        self.note_wrong(self._stranger.wrong_answers())
 
     def heal(self, world: World) -> None:
         if self._stranger:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -38,6 +39,12 @@ class Fault:
         self.keep = keep
         self.excused: frozenset[str] = frozenset()
         self.measured: dict[Measure, float] = {}
+        self.wrong: list[str] = []
+
+    def note_wrong(self, answers: Iterable[str]) -> None:
+        """Count what was answered for a server by somebody else, and keep it for the report."""
+        self.wrong += answers
+        self.measured[Measure.WRONG] = len(self.wrong)
 
     def inject(self, world: World) -> None:
         """Break it."""
@@ -95,7 +102,7 @@ class Runner:
             window = replace(window, error=str(error).partition("\n")[0] or type(error).__name__)
             raise
         finally:
-            window = replace(window, measured=fault.measured, excused=fault.excused)
+            window = replace(window, measured=fault.measured, wrong=tuple(fault.wrong), excused=fault.excused)
             self.prolong(window)
         return self.windows[-1]
 

@@ -180,7 +180,7 @@ class DatabaseKilled(Fault):
         wait_until("the hub answers from its database", world.newcomer.is_known, WHOLE_SECONDS)
         self.measured[Measure.BACK] = time.monotonic() - began
         self.measured[Measure.SPAWN] = world.newcomer.start()
-        self.measured[Measure.WRONG] = world.newcomer.wrong_answers()
+        self.note_wrong(world.newcomer.wrong_answers())
         world.newcomer.stop()
 
 

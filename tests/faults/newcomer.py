@@ -14,6 +14,9 @@ from ansible_collections.campus.jupyterhub.tests.cluster.support import Student,
 ATTEMPT_SECONDS = 5.0
 START_SECONDS = 300.0
 LOOKS = 12
+RIGHT = "its own"
+SHOWN_BYTES = 200
+"""How much of a wrong answer is shown."""
 
 
 @dataclass
@@ -51,21 +54,30 @@ class Newcomer:
         """Stop the server, if it runs."""
         wait_until(f"the server of {self.student.name} is gone", self._is_gone, START_SECONDS)
 
-    def wrong_answers(self) -> int:
-        """How many of a dozen requests over new connections were answered, but not by the new server."""
-        return sum(self._is_wrong() for _unused in range(LOOKS))
+    def wrong_answers(self) -> list[str]:
+        """What was answered to a dozen requests over new connections, but not by the new server."""
+        asked = f"something answers for the server of {self.student.name}"
+        answers = [wait_until(asked, self._answer, START_SECONDS) for _unused in range(LOOKS)]
+        return [answer for answer in answers if answer != RIGHT]
 
-    def _is_wrong(self) -> bool:
-        """Ask the server for its kernels without following a redirect: one to the hub and back is wrong as well."""
+    def _answer(self) -> str:
+        """Ask the server for its kernels; returns what answered, empty for nothing.
+
+        A redirect is not followed: one to the hub and back is wrong as well.
+        """
         parts = urlsplit(self.student.url)
         connection = HTTPConnection(parts.hostname or "", parts.port, timeout=ATTEMPT_SECONDS)
         try:
             path = f"{parts.path}/{self.student.home}/api/kernels"
             connection.request("GET", path, headers={"Authorization": f"token {self.student.token}"})
-            return connection.getresponse().status != HTTPStatus.OK
+            answer = connection.getresponse()
+            if answer.status == HTTPStatus.OK:
+                return RIGHT
+            text = answer.headers["Location"] or answer.read(SHOWN_BYTES).decode(errors="replace")
+            return f"{answer.status} {' '.join(text.split())}"
         except (OSError, HTTPException):
             # No answer is no wrong one; the clients count those.
-            return False
+            return ""
         finally:
             connection.close()
 

@@ -83,7 +83,7 @@ class ReplicaHangs(Fault):
 
     def during(self, world: World) -> None:
         self.measured[Measure.SPAWN] = world.newcomer.start()
-        self.measured[Measure.WRONG] = world.newcomer.wrong_answers()
+        self.note_wrong(world.newcomer.wrong_answers())
 
     def heal(self, world: World) -> None:
         if self._stopped:
@@ -121,15 +121,14 @@ class ReplicaHangsForLong(Fault):
         self._hold.start()
 
     def during(self, world: World) -> None:
-        starts, wrong = [], 0
+        starts = []
         with ThreadPoolExecutor(self.at_once) as pool:
             for _unused in range(self.servers // self.at_once):
                 turns = list(pool.map(take_a_turn, self._students))
                 starts += [turn.seconds for turn in turns if turn.seconds]
-                wrong += sum(turn.wrong for turn in turns)
+                self.note_wrong(answer for turn in turns for answer in turn.wrong)
         self.measured[Measure.SPAWN] = max(starts, default=0.0)
         self.measured[Measure.UNSTARTED] = self.servers - len(starts)
-        self.measured[Measure.WRONG] = wrong
 
     def heal(self, world: World) -> None:
         if self._hold:
@@ -140,10 +139,10 @@ class ReplicaHangsForLong(Fault):
 
 @dataclass(frozen=True)
 class Turn:
-    """One start and stop. seconds: until the server was ready, 0 if it never was. wrong: wrong answers about it."""
+    """One start and stop. seconds: until the server was ready, 0 if it never was. wrong: see `Newcomer`."""
 
     seconds: float
-    wrong: int
+    wrong: list[str]
 
 
 def take_a_turn(student: Newcomer) -> Turn:
@@ -152,7 +151,7 @@ def take_a_turn(student: Newcomer) -> Turn:
         seconds, wrong = student.start(), student.wrong_answers()
         student.stop()
     except AssertionError:
-        return Turn(0, 0)
+        return Turn(0, [])
     return Turn(seconds, wrong)
 
 
@@ -216,7 +215,7 @@ class ReplicaCutOff(Fault):
 
     def during(self, world: World) -> None:
         self.measured[Measure.SPAWN] = world.newcomer.start()
-        self.measured[Measure.WRONG] = world.newcomer.wrong_answers()
+        self.note_wrong(world.newcomer.wrong_answers())
 
     def heal(self, world: World) -> None:
         if self._cut:

@@ -126,6 +126,7 @@ class Window:
         end: when the site was whole again and every request of the time was answered.
         limits: the budget.
         measured: what the fault itself measured.
+        wrong: what was answered for a new server by somebody else.
         excused: students whose own server the fault took away.
         logins: whether students may be asked to log in once more.
         error: why the fault could not be done to its end; empty when it was.
@@ -138,6 +139,7 @@ class Window:
     end: float
     limits: tuple[Limit, ...] = NOTHING
     measured: Mapping[Measure, float] = field(default_factory=dict)
+    wrong: tuple[str, ...] = ()
     excused: frozenset[str] = frozenset()
     logins: bool = False
     error: str = ""

@@ -15,7 +15,7 @@ from ansible_collections.campus.jupyterhub.tests.faults.proof import Proof
 @pytest.mark.parametrize("fault", FORMS[FORM](), ids=lambda fault: fault.name)
 def test_a_fault_costs_no_more_than_its_budget(proof: Proof, fault: Fault) -> None:
     verdict = proof.run(fault)
-    assert not verdict.violations, "\n".join(map(str, verdict.violations))
+    assert not verdict.violations, "\n".join([*map(str, verdict.violations), *verdict.reasons])
 
 
 def test_through_all_of_it_nothing_was_mixed_up_or_lost(

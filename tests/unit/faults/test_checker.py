@@ -204,3 +204,10 @@ def test_numbers_are_short(value: float | None, text: str) -> None:
 def test_a_record_says_when_it_was_over() -> None:
     assert refused(1, latency=2.0).over == START + 3
     assert dataclasses.replace(opened(1), latency=2.0).over == START + 1
+
+
+def test_a_wrong_answer_is_among_the_reasons() -> None:
+    answers = ("302 /hub/user/ann/", "503 away", "503 away")
+    verdict = judge_fault([answered(1)], window(measured={Measure.WRONG: 3}, wrong=answers))
+    told = "a new server's address answered: "
+    assert verdict.reasons == {f"{told}302 /hub/user/ann/": 1, f"{told}503 away": 2}

@@ -1,11 +1,13 @@
 """Watches that never give up.
 
-KubeSpawner's own end the hub, or end silently, after half a minute without the API server.
+KubeSpawner's own end the hub, or end silently, after half a minute without the API server, and shortly before that
+they look for it only every half minute.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +16,8 @@ from kubespawner.reflector import ResourceReflector
 from kubespawner.spawner import EventReflector, PodReflector
 from prometheus_client import Gauge
 
-MAX_DELAY = 30.0
+MAX_DELAY = 3.0
+"""Longest pause between two lists that fail, in seconds: so old may be what is known when the API server is back."""
 # A watch that ends without a failure goes on where it was, unless its last list is older than this. With thousands of
 # pods a list holds up the hub; the API server remembers what happened since for longer.
 RELIST_SECONDS = 60.0
@@ -32,7 +35,7 @@ _running: dict[str, PatientReflector] = {}
 
 
 class PatientReflector(ResourceReflector):  # type: ignore[misc]
-    """A reflector that starts again for ever, at most 30 s apart, and says when it last heard something."""
+    """A reflector that lists again for ever until it hears something, and says when it last did."""
 
     keep: type[dict[str, Any]] = dict
     """What holds the objects, made anew of each list."""
@@ -45,6 +48,7 @@ class PatientReflector(ResourceReflector):  # type: ignore[misc]
         self.born = time.monotonic()
         self.listed: float | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._current = asyncio.Event()
         _running[self.kind] = self
         SECONDS_SINCE_LIST.labels(kind=self.kind).set_function(lambda: self.age)
 
@@ -58,6 +62,22 @@ class PatientReflector(ResourceReflector):  # type: ignore[misc]
         goes_on = resource_version not in (None, "0")
         if goes_on and self.listed is not None and time.monotonic() - self.listed < RELIST_SECONDS:
             return resource_version
+        self._current.clear()
+        delay = 0.1
+        while True:
+            try:
+                version = await self._list(resource_version)
+                break
+            except Exception as error:
+                self.log.error("Cannot list %s, trying again in %.1f s: %s", self.kind, delay, error)
+            await asyncio.sleep(delay * random.uniform(0.8, 1.2))
+            delay = min(delay * 2, MAX_DELAY)
+            # The version that was asked for may be too old by now.
+            resource_version = "0"
+        self._current.set()
+        return version
+
+    async def _list(self, resource_version: str | None) -> Any:
         version = await super()._list_and_update(resource_version)
         self.resources = self.keep(self.resources)
         self.listed = time.monotonic()
@@ -65,24 +85,8 @@ class PatientReflector(ResourceReflector):  # type: ignore[misc]
 
     async def start(self) -> None:
         """List until it works, then watch in the background."""
-        delay = 0.1
-        while True:
-            try:
-                await self._list_and_update()
-                break
-            except Exception as error:
-                self.log.error("Cannot list %s, trying again in %.1f s: %s", self.kind, delay, error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, MAX_DELAY)
+        await self._list_and_update()
         self.watch_task = asyncio.create_task(self._watch_and_update())
-
-    async def _watch_and_update(self) -> None:
-        while not self._stopping:
-            # Returns when it has been failing for long.
-            await super()._watch_and_update()
-            if not self._stopping:
-                self.log.error("The watch of %s gave up; starting it again in %d s", self.kind, MAX_DELAY)
-                await asyncio.sleep(MAX_DELAY)
 
     async def loaded(self) -> None:
         """Start if that has not happened yet and wait for the first list.
@@ -93,10 +97,15 @@ class PatientReflector(ResourceReflector):  # type: ignore[misc]
             self._starting = asyncio.create_task(self.start())
         await asyncio.shield(self.first_load_future)
 
+    async def current(self) -> None:
+        """Wait until no list is due: after a failure, what is known may be long past."""
+        await self.loaded()
+        await self._current.wait()
+
     async def refresh(self) -> None:
         """List once more, now; a failure is left to the watch."""
         try:
-            await asyncio.wait_for(self._list_and_update(), self.request_timeout)
+            await asyncio.wait_for(self._list(None), self.request_timeout)
         except Exception as error:
             self.log.error("Cannot list %s: %s", self.kind, error)
 

@@ -72,7 +72,7 @@ class Replicas:
         """
         deadline = asyncio.get_running_loop().time() + bound
         try:
-            await asyncio.wait_for(self.reflector.loaded(), bound)
+            await asyncio.wait_for(self.reflector.current(), bound)
         except TimeoutError:
             self.log.error("Cannot list the proxy's replicas; not waiting for them to learn %s", name)
             return []

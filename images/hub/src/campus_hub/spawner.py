@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from kubespawner import __version__ as kubespawner_version
 from traitlets import Unicode, default, validate
 
 from campus_hub import state
+from campus_hub.address import service_address
 from campus_hub.reflectors import Event, PatientEventReflector, PatientPodReflector, PatientReflector
 from campus_hub.store import StoreError, ask, grow_claim, held, read_claim, read_pod
 
@@ -145,6 +147,13 @@ class CampusSpawner(KubeSpawner):  # type: ignore[misc]
         return code
 
     # Starting
+
+    def get_env(self) -> dict[str, str]:
+        """Return the server's environment; the hub's address is in it, for when no name server answers."""
+        env: dict[str, str] = super().get_env()
+        if address := service_address(env["JUPYTERHUB_API_URL"], os.environ):
+            env["CAMPUS_HUB_ADDRESS"] = address
+        return env
 
     async def _start(self) -> Any:
         self.adopted = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import Any
@@ -13,8 +14,12 @@ from jupyterhub.utils import make_ssl_context
 from tornado.web import HTTPError
 from traitlets import Float, Integer, default
 
+from campus_singleuser.address import reachable
+
 GRACE_ENV = "CAMPUS_HUB_AUTH_GRACE"
 DEFAULT_GRACE = 86400
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
+"""Seconds between two questions of somebody who is not known yet."""
 
 User = dict[str, Any]
 
@@ -53,7 +58,10 @@ class PatientHubOAuth(HubOAuth):  # type: ignore[misc]
         if known and time.monotonic() < self._away_until:
             return known
         try:
-            user = await self._ask(url, api_token, self.hub_timeout_known if known else self.hub_timeout)
+            if known:
+                user = await self._ask(url, api_token, self.hub_timeout_known)
+            else:
+                user = await self._ask_again(url, api_token)
         except HubAway as error:
             self._away_until = time.monotonic() + self.hub_retry
             if known is None:
@@ -81,6 +89,29 @@ class PatientHubOAuth(HubOAuth):  # type: ignore[misc]
         else:
             self._good[key] = (now, user)
 
+    async def _api_request(self, method: str, url: str, /, **kwargs: Any) -> Any:
+        """Ask the hub, by its address where no name server answers: a login's last step."""
+        return await super()._api_request(method, await reachable(url, os.environ), **kwargs)
+
+    async def _ask_again(self, url: str, api_token: str) -> User | None:
+        """Ask until the hub answers, for hub_timeout seconds at most; returns and raises as `_ask`.
+
+        A page that comes late is better than one that says to try again: a hub that moves to another node, or nodes
+        that Kubernetes takes for lost after an outage of its API server, are out of reach for some seconds.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.hub_timeout
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._ask(url, api_token, deadline - loop.time())
+            except HubAway as error:
+                if loop.time() + pause >= deadline:
+                    raise
+                self.log.warning("The hub at %s is away (%s); asking again in %.1f s", self.api_url, error, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
     async def _ask(self, url: str, api_token: str, timeout: float) -> User | None:
         """Ask the hub. Returns None for 401 and 403. Raises HubAway, and HTTPError 500 for any other refusal."""
         options: dict[str, Any] = {"timeout": aiohttp.ClientTimeout(total=timeout)}
@@ -88,7 +119,10 @@ class PatientHubOAuth(HubOAuth):  # type: ignore[misc]
             options["ssl"] = make_ssl_context(self.keyfile, self.certfile, cafile=self.client_ca)
         try:
             response = await fetch(
-                url, headers={"Authorization": f"token {api_token}"}, raise_for_status=False, **options
+                await reachable(url, os.environ),
+                headers={"Authorization": f"token {api_token}"},
+                raise_for_status=False,
+                **options,
             )
             async with response:
                 if response.status in (401, 403):

@@ -36,28 +36,44 @@ async def test_it_follows_changes(api: FakeApi, reflector: SliceReflector) -> No
     await reflector.stop()
 
 
-async def test_it_starts_again_after_it_gave_up(
-    api: FakeApi, reflector: SliceReflector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_it_finds_an_api_server_that_was_long_away_as_soon_as_one_that_was_not(
+    api: FakeApi, reflector: SliceReflector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reflectors, "MAX_DELAY", 0.1)
     await reflector.loaded()
-    parent = ResourceReflector._watch_and_update
-    calls = []
+    api.fault = lambda request: 503
+    pauses: list[float] = []
+    sleep = asyncio.sleep
 
-    async def give_up_once(self: SliceReflector) -> None:
-        calls.append(self)
-        if len(calls) > 1:
-            await parent(self)
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
 
-    monkeypatch.setattr(ResourceReflector, "_watch_and_update", give_up_once)
-    assert reflector.watch_task is not None
-    reflector.watch_task.cancel()
-    reflector.watch_task = asyncio.create_task(reflector._watch_and_update())
+    monkeypatch.setattr(reflectors, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": noted}))
+    await eventually(lambda: len(pauses) > 20)
     api.put("endpointslices", agent_slice("proxy-0", "10.0.0.1", 8002))
+    api.fault = lambda request: None
 
     await knows(reflector, 1)
 
-    assert "gave up; starting it again" in caplog.text
+    assert max(pauses) <= reflectors.MAX_DELAY * 1.2
+    await reflector.stop()
+
+
+async def test_what_is_known_is_current_again_with_the_list_after_a_failure(
+    api: FakeApi, reflector: SliceReflector
+) -> None:
+    await asyncio.wait_for(reflector.current(), 30)
+    api.fault = lambda request: 503
+    await eventually(lambda: not reflector._current.is_set())
+    waiting = asyncio.create_task(reflector.current())
+    await reflector.refresh()
+    assert not waiting.done()
+    api.put("endpointslices", agent_slice("proxy-0", "10.0.0.1", 8002))
+    api.fault = lambda request: None
+
+    await asyncio.wait_for(waiting, 30)
+
+    assert len(reflector.resources) == 1
     await reflector.stop()
 
 

@@ -9,7 +9,7 @@ from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock, 
 from campus_hub.proxy import EndpointSliceProxy
 from campus_hub.replicas import serving
 
-from .conftest import FakeApi, Replica, agent_slice
+from .conftest import FakeApi, Replica, agent_slice, fail
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,24 @@ async def test_a_route_is_not_offered_while_a_replica_that_is_behind_is_sent_new
     api.put("endpointslices", agent_slice("proxy-0", "127.0.0.1", replicas[0].port, ready=False), "MODIFIED")
 
     assert await asyncio.wait_for(waiting, 30) == ["proxy-0"]
+
+
+async def test_after_a_failure_nobody_is_asked_before_it_is_known_who_is_there(
+    api: FakeApi, proxy: EndpointSliceProxy, replicas: list[Replica]
+) -> None:
+    api.put("endpointslices", agent_slice("proxy-0", "127.0.0.1", replicas[0].port, ready=False), "MODIFIED")
+    watch = proxy.replicas.reflector
+    await watch.current()
+    route = api.put("endpointslices", {"metadata": {"name": "route"}})["metadata"]
+    api.fault = fail("endpointslices", "GET", 503)
+    await eventually(lambda: not watch._current.is_set())
+    # While the watch is away, one more replica is sent newcomers.
+    api.put("endpointslices", agent_slice("proxy-0", "127.0.0.1", replicas[0].port), "MODIFIED")
+    version = (route["name"], route["uid"], route["resourceVersion"])
+    waiting = asyncio.create_task(proxy.replicas.wait_until_applied(*version, bound=600))
+    await asyncio.sleep(0)
+    api.fault = lambda request: None
+
+    assert await asyncio.wait_for(waiting, 30) == []
+
+    assert replicas[0].asked

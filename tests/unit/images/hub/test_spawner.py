@@ -119,6 +119,17 @@ async def test_a_start_makes_disk_and_pod(api: FakeApi, spawn: Spawn) -> None:
     assert spawner.get_state()["pvc_name"] == "claim-ann"
 
 
+async def test_a_server_is_told_the_hub_s_address_where_it_is_known(
+    spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawner = spawn()
+    spawner.hub.api_url = "http://hub:8081/hub/api"
+    assert "CAMPUS_HUB_ADDRESS" not in spawner.get_env()
+    monkeypatch.setenv("HUB_SERVICE_HOST", "10.96.1.2")
+
+    assert spawner.get_env()["CAMPUS_HUB_ADDRESS"] == "10.96.1.2"
+
+
 @pytest.mark.usefixtures("kubelet")
 async def test_a_start_notices_at_once_that_the_pod_runs(api: FakeApi, spawn: Spawn, pauses: list[str]) -> None:
     await start(spawn())

@@ -12,6 +12,7 @@ from aiohttp import web
 from ansible_collections.campus.jupyterhub.tests.unit.ports import free_port
 from ansible_collections.campus.jupyterhub.tests.unit.waiting import LoopClock, eventually
 from campus_singleuser import auth
+from campus_singleuser.address import ADDRESS_ENV
 from campus_singleuser.auth import PatientHubOAuth
 from jupyterhub.httpclient import JupyterHubHTTPClient
 from tornado.web import HTTPError
@@ -50,6 +51,11 @@ class FakeHub:
         if self.runner:
             await self.runner.cleanup()
             self.runner = None
+
+    async def leave_for_good(self, oauth: PatientHubOAuth) -> None:
+        """Stop listening; the student's server asks about somebody unknown only once."""
+        await self.leave()
+        oauth.hub_timeout = auth.FIRST_PAUSE
 
 
 @pytest.fixture
@@ -146,7 +152,7 @@ async def test_a_definite_no_is_never_overridden(hub: FakeHub, oauth: PatientHub
     assert await user(oauth)
     hub.status = status
     assert await user(oauth) is None
-    await hub.leave()
+    await hub.leave_for_good(oauth)
 
     with pytest.raises(HTTPError) as refused:
         await user(oauth)
@@ -169,7 +175,7 @@ async def test_a_returning_hub_s_no_counts_again(hub: FakeHub, oauth: PatientHub
 
 async def test_an_unknown_token_is_not_let_in_while_the_hub_is_gone(hub: FakeHub, oauth: PatientHubOAuth) -> None:
     await user(oauth)
-    await hub.leave()
+    await hub.leave_for_good(oauth)
 
     with pytest.raises(HTTPError) as refused:
         await user(oauth, "another")
@@ -177,9 +183,42 @@ async def test_an_unknown_token_is_not_let_in_while_the_hub_is_gone(hub: FakeHub
     assert refused.value.status_code == 503
 
 
+@pytest.mark.parametrize("status", [404, 503])
+async def test_somebody_unknown_is_let_in_as_soon_as_the_hub_is_back(
+    hub: FakeHub, oauth: PatientHubOAuth, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(auth, "FIRST_PAUSE", 0.01)
+    await hub.leave()
+    waiting = asyncio.create_task(user(oauth))
+    hub.status = status
+    await hub.come()
+    await eventually(lambda: hub.asked)
+    assert not waiting.done()
+    hub.status = 200
+
+    async with asyncio.timeout(30):
+        assert (await waiting)["name"] == "ann"
+
+
+async def test_somebody_unknown_waits_no_longer_than_is_set(
+    hub: FakeHub, oauth: PatientHubOAuth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.status = 503
+    loop_clock = LoopClock(monkeypatch)
+    waiting = asyncio.create_task(user(oauth))
+    await eventually(lambda: hub.asked == 1)
+    assert not waiting.done()
+    loop_clock.forward(oauth.hub_timeout)
+
+    with pytest.raises(HTTPError) as refused:
+        await asyncio.wait_for(waiting, 30)
+
+    assert refused.value.status_code == 503
+
+
 async def test_another_session_of_the_same_token_is_asked_about(hub: FakeHub, oauth: PatientHubOAuth) -> None:
     await user(oauth, session="one")
-    await hub.leave()
+    await hub.leave_for_good(oauth)
 
     with pytest.raises(HTTPError):
         await user(oauth, session="two")
@@ -187,7 +226,7 @@ async def test_another_session_of_the_same_token_is_asked_about(hub: FakeHub, oa
 
 async def test_the_last_good_answer_grows_old(hub: FakeHub, oauth: PatientHubOAuth, clock: Clock) -> None:
     await user(oauth)
-    await hub.leave()
+    await hub.leave_for_good(oauth)
     clock.forward(3599)
     assert await user(oauth)
     clock.forward(1)
@@ -239,7 +278,7 @@ async def test_a_hub_that_is_away_is_asked_once_in_a_while(hub: FakeHub, oauth: 
 
 async def test_without_the_cache_the_hub_itself_is_meant(hub: FakeHub, oauth: PatientHubOAuth) -> None:
     await user(oauth)
-    await hub.leave()
+    await hub.leave_for_good(oauth)
 
     with pytest.raises(HTTPError):
         await oauth.user_for_token("token", use_cache=False, sync=False)
@@ -264,3 +303,15 @@ async def test_the_grace_comes_from_the_environment(
         monkeypatch.setenv(auth.GRACE_ENV, given)
 
     assert PatientHubOAuth(api_token="own", oauth_client_id="x").hub_auth_grace == expected
+
+
+async def test_a_hub_whose_name_leads_nowhere_is_asked_at_its_address(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ADDRESS_ENV, "127.0.0.1")
+    oauth = PatientHubOAuth(
+        api_url=f"http://hub.invalid:{hub.port}/hub/api", api_token="own", oauth_client_id="jupyterhub-user-ann"
+    )
+
+    assert (await user(oauth))["name"] == "ann"
+    assert (await oauth._api_request("GET", f"{oauth.api_url}/user"))["token"] == "token own"
