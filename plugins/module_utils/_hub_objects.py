@@ -37,7 +37,6 @@ _NO_SOURCE: Final = frozenset(
         "capacity",
         "claimRef",
         "mountOptions",
-        "nodeAffinity",
         "persistentVolumeReclaimPolicy",
         "storageClassName",
         "volumeAttributesClassName",

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import Contents
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_objects import place_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_snapshots import (
+    BOUND,
+    CONFLICT,
+    THERE,
     SnapshotState,
     SnapshotStep,
     snapshot_steps,
@@ -26,8 +29,8 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
 
 Json = dict[str, Any]
 
-BOUND, THERE, CONFLICT = "bound", "there", "conflict"
-CREATED, REPLACED, SAME = "created", "replaced", "same"
+CREATED, REPLACED, SAME, KEPT = "created", "replaced", "same", "kept"
+CERTIFICATE: Final = "kubernetes.io/tls"
 SHOWN: Final = 5
 
 
@@ -146,7 +149,7 @@ def plan_of(contents: Contents, namespace: str, state: State) -> Plan:
     secrets = [_secret_step(moved(item, home, namespace), state) for item in contents.secrets]
     volumes = _Volumes.of(state.volumes)
     disks = sorted(
-        (_disk_step(entry, namespace, state.claims, volumes) for entry in contents.disks),
+        _apart(_disk_step(entry, namespace, state.claims, volumes) for entry in contents.disks),
         key=lambda step: (step.student, step.name),
     )
     snapshots = snapshot_steps(contents.snapshots, namespace, state.snapshots)
@@ -182,8 +185,13 @@ def _secret_step(item: Json, state: State) -> SecretStep:
     has = there.get("type") or "Opaque"
     if has != item["type"]:
         return SecretStep(item, CONFLICT, f"a Secret of the type {has}, and it was {item['type']}")
-    same = item["data"].items() <= (there.get("data") or {}).items()
-    return SecretStep(item, SAME if same else REPLACED)
+    if item["data"].items() <= (there.get("data") or {}).items():
+        return SecretStep(item, SAME)
+    if item["type"] == CERTIFICATE:
+        return SecretStep(item, KEPT, "a certificate that is there may be newer")
+    if there.get("immutable"):
+        return SecretStep(item, CONFLICT, "it is immutable and holds something else")
+    return SecretStep(item, REPLACED)
 
 
 @dataclass(frozen=True)
@@ -208,11 +216,28 @@ def _place(volume: Json) -> str:
     return json.dumps(place_of(volume), sort_keys=True)
 
 
+def _apart(steps: Iterable[DiskStep]) -> list[DiskStep]:
+    """Return the steps, with those in conflict that lead to one place in the storage: it is one student's alone."""
+    found = list(steps)
+    by_place: dict[str, list[DiskStep]] = {}
+    for step in found:
+        by_place.setdefault(_place(step.volume), []).append(step)
+
+    def judged(step: DiskStep) -> DiskStep:
+        others = [each.student for each in by_place[_place(step.volume)] if each is not step]
+        if not others or step.state == CONFLICT:
+            return step
+        return replace(step, state=CONFLICT, message=f"its volume is that of {', '.join(others)} as well")
+
+    return [judged(step) for step in found]
+
+
 def _disk_step(entry: Json, namespace: str, claims: Mapping[str, Json], volumes: _Volumes) -> DiskStep:
     claim, kept = entry["claim"], entry["volume"]
     name = str(claim["metadata"]["name"])
     student = (claim["metadata"].get("annotations") or {}).get(STUDENT) or name
-    known = volumes.by_place.get(_place(kept), [])
+    # Of several objects for one place in the storage rather the one that the disk had.
+    known = sorted(volumes.by_place.get(_place(kept), []), key=lambda each: _name(each) != _name(kept))
     there = claims.get(name)
     if there is not None:
         found, result, message = _with_claim(there, known, namespace)
@@ -257,6 +282,10 @@ def _without_claim(
     if kept["metadata"]["name"] in taken:
         return None, CONFLICT, f"another volume is called {kept['metadata']['name']}"
     return None, BOUND, ""
+
+
+def _name(item: Json) -> str:
+    return str(item["metadata"]["name"])
 
 
 def _phase(volume: Json) -> str:
@@ -319,7 +348,7 @@ def listing(plan: Plan) -> Json:
         line = f"Secret {meta['namespace']}/{meta['name']}"
         keys = f"{line}: {', '.join(sorted(secret.item['data']))} of the archive"
         before += [] if secret.state == CREATED else [keys if secret.state == SAME else line]
-        after.append(line if secret.state == CONFLICT else keys)
+        after.append(line if secret.state in (CONFLICT, KEPT) else keys)
     for disk in plan.disks:
         line = f"{disk.student}: {disk.name} on {disk.volume['metadata']['name']}"
         before += {THERE: [line], CONFLICT: [f"{disk.student}: {disk.message}"]}.get(disk.state, [])

@@ -8,8 +8,8 @@ collection: it may change in any release.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _side_disk_run
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import PASSING, ClusterError
@@ -24,12 +24,9 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import reserved_for
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import Contents
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_plan import (
-    BOUND,
-    CONFLICT,
     CREATED,
     REPLACED,
     SHOWN,
-    THERE,
     DiskStep,
     Plan,
     SecretStep,
@@ -39,6 +36,10 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_pla
     plan_of,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_snapshots import (
+    BOUND,
+    CONFLICT,
+    LOST,
+    THERE,
     SnapshotState,
     SnapshotStep,
     unbound,
@@ -47,6 +48,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run i
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 CLAIM: Final = "PersistentVolumeClaim"
 VOLUME: Final = "PersistentVolume"
@@ -61,6 +63,12 @@ ARGUMENTS: Final[Json] = {
     "timeout": {"type": "int", "default": 300},
 }
 """The options of the module hub_restore."""
+FAILED_SECONDS: Final = 30.0
+"""How long snapshots are waited for of which the storage knows nothing."""
+
+
+class StoppedError(RestoreError):
+    """The restore had begun when it stopped."""
 
 
 class Api(Creates, Gets, Identifies, Lists, Patches, Protocol):
@@ -80,7 +88,8 @@ def restore_hub(
 
     Raises:
         ClusterError: the cluster does not answer or is another one; nothing was changed.
-        RestoreError: the cluster lacks what the archive needs, and nothing was changed; or it stopped on the way.
+        RestoreError: the cluster lacks what the archive needs, and nothing was changed.
+        StoppedError: it stopped on the way.
     """
     cluster.expect_uid(options["cluster_uid"])
     namespace = options["namespace"] or str(contents.info["namespace"])
@@ -88,12 +97,13 @@ def restore_hub(
     if plan.missing:
         raise RestoreError(f"Nothing was restored, since the cluster lacks something. {' '.join(plan.missing)}")
     refused = "" if options["keep_new"] else plan.conflict
+    lost: Sequence[str] = ()
     if not refused and not check:
         try:
-            _Restore(cluster, plan, options["timeout"], clock).run()
+            lost = _Restore(cluster, plan, options["timeout"], clock).run()
         except (ClusterError, RestoreError) as error:
-            raise RestoreError(f"{error} What was made known until then stays; run again to go on.") from error
-    return _outcome(contents, plan, refused)
+            raise StoppedError(f"{error} What was made known until then stays; run again to go on.") from error
+    return _outcome(contents, plan, refused, len(lost))
 
 
 def state_of(cluster: Api, contents: Contents, namespace: str) -> State:
@@ -142,65 +152,90 @@ class _Restore:
     """What a plan says, done."""
 
     def __init__(self, api: Api, plan: Plan, seconds: int, clock: Clock) -> None:
-        """``seconds`` is how long waiting may go on without anything that gets on."""
+        """``seconds`` is how long anything may go on without getting on."""
         self.api, self.plan, self.seconds, self.clock = api, plan, seconds, clock
 
-    def run(self) -> None:
-        """Make what is to be made and wait until it holds."""
+    def run(self) -> list[str]:
+        """Make what is to be made, wait until it holds, and return which snapshots are not in the storage any more."""
         for name in self.plan.namespaces:
             self._make({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         for secret in self.plan.secrets:
             self._secret(secret)
+        # All of them before the first claim: should a hub run by mistake, no student gets a new disk from it.
         for disk in self.plan.disks:
-            self._disk(disk)
+            self._volume(disk)
+        for disk in self.plan.disks:
+            if disk.state == BOUND:
+                self._make(disk.claim)
         uids = self._wait_for_disks()
         for snapshot in self.plan.snapshots:
             self._snapshot(snapshot, uids)
         for snapshot in self.plan.stale:
             meta, uid = snapshot.item["metadata"], uids[snapshot.claim_uid]
             patch = {"metadata": {"annotations": {CLAIM_UID: uid}}}
-            self.api.patch(SNAPSHOT, meta["name"], meta["namespace"], patch, API)
-        self._wait_for_snapshots()
+            self._patch(SNAPSHOT, meta["name"], meta["namespace"], patch, API)
+        return self._lost_snapshots()
+
+    def _steadily(self, call: Callable[[], T]) -> T:
+        """Return what a call returns, as soon as the API server has time for it."""
+        end = self.clock.now() + self.seconds
+        while True:
+            try:
+                return call()
+            except ClusterError as error:
+                if error.status not in PASSING or self.clock.now() >= end:
+                    raise
+            self.clock.sleep(1)
 
     def _make(self, item: Json) -> bool:
         """Make an object and say whether it was made; one of that name that is there already is left alone."""
-        try:
-            self.api.create(item)
-        except ClusterError as error:
-            if error.status != 409:
-                raise
-            return False
-        return True
+        unheard = False
+
+        def create() -> bool:
+            nonlocal unheard
+            try:
+                self.api.create(item)
+            except ClusterError as error:
+                if error.status != 409:
+                    unheard = True
+                    raise
+                # It may be the one whose making was not answered.
+                return unheard
+            return True
+
+        return self._steadily(create)
+
+    def _patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> None:
+        self._steadily(lambda: self.api.patch(kind, name, namespace, body, api_version))
 
     def _secret(self, step: SecretStep) -> None:
         if step.state == CREATED and self._make(step.item):
             return
         if step.state in (CREATED, REPLACED):
             meta = step.item["metadata"]
-            self.api.patch("Secret", meta["name"], meta["namespace"], {"data": step.item["data"]})
+            self._patch("Secret", meta["name"], meta["namespace"], {"data": step.item["data"]})
 
-    def _disk(self, step: DiskStep) -> None:
-        """Reserve the volume before the claim is made, so that it fits whoever makes that: it may be the hub."""
+    def _volume(self, step: DiskStep) -> None:
+        """Reserve the volume for its claim, so that it fits whoever makes that: it may be the hub."""
         if step.state != BOUND:
             return
         if step.known:
             patch = reserved_for(self.plan.namespace, step.name)
-            self.api.patch(VOLUME, str(step.volume["metadata"]["name"]), None, patch)
+            self._patch(VOLUME, str(step.volume["metadata"]["name"]), None, patch)
         elif not self._make(step.volume):
             name = step.volume["metadata"]["name"]
             raise RestoreError(
                 f"A volume {name} was made meanwhile by somebody else; the disk of {step.student} waits."
             )
-        self._make(step.claim)
 
     def _wait_for_disks(self) -> dict[str, str]:
         """Wait until each claim has its volume, and return its uid by the one that it had."""
         wanted = {step.name: step for step in self.plan.disks if step.state in (BOUND, THERE)}
         uids: dict[str, str] = {}
 
-        def waiting() -> list[str]:
+        def waiting() -> dict[str, float]:
             found = {item["metadata"]["name"]: item for item in self.api.list(CLAIM, "v1", self.plan.namespace)}
-            left = []
+            left = {}
             for name, step in wanted.items():
                 claim = found.get(name) or {}
                 has, volume = (claim.get("spec") or {}).get("volumeName"), step.volume["metadata"]["name"]
@@ -212,11 +247,15 @@ class _Restore:
                 if has and (claim.get("status") or {}).get("phase") == "Bound":
                     uids[step.uid] = str(claim["metadata"]["uid"])
                 else:
-                    left.append(f"{step.student} ({name})")
+                    left[f"{step.student} ({name})"] = float(self.seconds)
             return left
 
-        if wanted:
-            self._until_none("the disks to be bound", waiting)
+        if left := self._until_none(waiting):
+            more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+            raise RestoreError(
+                f"Waited {self.seconds} s for the disks to be bound, and these are not: "
+                f"{', '.join(left[:SHOWN])}{more}. Look at their events with kubectl describe."
+            )
         return uids
 
     def _snapshot(self, step: SnapshotStep, uids: Mapping[str, str]) -> None:
@@ -224,7 +263,7 @@ class _Restore:
         if step.state != BOUND:
             return
         if step.known:
-            self.api.patch(CONTENT, step.content["metadata"]["name"], None, unbound(step), API)
+            self._patch(CONTENT, step.content["metadata"]["name"], None, unbound(step), API)
         else:
             self._make(step.content)
         meta = step.item["metadata"]
@@ -233,47 +272,44 @@ class _Restore:
             annotations[CLAIM_UID] = uids[step.claim_uid]
         self._make({**step.item, "metadata": {**meta, "annotations": annotations}})
 
-    def _wait_for_snapshots(self) -> None:
+    def _lost_snapshots(self) -> list[str]:
+        """Wait for the snapshots that were made known, and return those that do not get ready.
+
+        Whatever was pruned since the archive was made is gone from the storage. That is no reason to stop.
+        """
         wanted = [str(step.item["metadata"]["name"]) for step in self.plan.snapshots if step.state == BOUND]
 
-        def waiting() -> list[str]:
+        def waiting() -> dict[str, float]:
             found = {item["metadata"]["name"]: item for item in self.api.list(SNAPSHOT, API, self.plan.namespace)}
-            ready = {name for name, item in found.items() if (item.get("status") or {}).get("readyToUse")}
-            return [name for name in wanted if name not in ready]
+            said = {name: (found.get(name) or {}).get("status") or {} for name in wanted}
+            return {
+                name: FAILED_SECONDS if status.get("error") else float(self.seconds)
+                for name, status in said.items()
+                if not status.get("readyToUse")
+            }
 
-        if wanted:
-            self._until_none("the snapshots to be ready", waiting)
+        return self._until_none(waiting) if wanted else []
 
-    def _until_none(self, what: str, waiting: Callable[[], list[str]]) -> None:
-        """Ask every second what is still waited for, until that is nothing.
+    def _until_none(self, waiting: Callable[[], Mapping[str, float]]) -> list[str]:
+        """Ask every second what is still waited for, until that is nothing or has not got on for too long.
 
-        Raises:
-            RestoreError: for too long nothing has got on.
+        ``waiting`` says for each how many seconds that is. Returns what is left then.
         """
         least, since = -1, self.clock.now()
         while True:
-            try:
-                left = waiting()
-            except ClusterError as error:
-                if error.status not in PASSING or self.clock.now() - since >= self.seconds:
-                    raise
-            else:
-                if not left:
-                    return
-                if least < 0 or len(left) < least:
-                    least, since = len(left), self.clock.now()
-                if self.clock.now() - since >= self.seconds:
-                    more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
-                    raise RestoreError(
-                        f"Waited {self.seconds} s for {what}, and these are not: {', '.join(left[:SHOWN])}{more}. "
-                        "Look at their events with kubectl describe."
-                    )
+            left = self._steadily(waiting)
+            if least < 0 or len(left) < least:
+                least, since = len(left), self.clock.now()
+            if not left or self.clock.now() - since >= max(left.values()):
+                return [*left]
             self.clock.sleep(1)
 
 
-def _outcome(contents: Contents, plan: Plan, refused: str) -> Json:
+def _outcome(contents: Contents, plan: Plan, refused: str, lost: int) -> Json:
     info = contents.info
     states = [step.state for step in plan.snapshots]
+    snapshots = {state: states.count(state) for state in (BOUND, THERE, CONFLICT, LOST)}
+    snapshots[BOUND], snapshots[LOST] = snapshots[BOUND] - lost, snapshots[LOST] + lost
     database = {key: info["database"].get(key) for key in ("kind", "revision", "users")}
     return {
         "changed": plan.changed and not refused,
@@ -281,7 +317,7 @@ def _outcome(contents: Contents, plan: Plan, refused: str) -> Json:
         "namespace": plan.namespace,
         "disks": [step.row() for step in plan.disks],
         "secrets": [step.row() for step in plan.secrets],
-        "snapshots": {state: states.count(state) for state in (BOUND, THERE, CONFLICT)},
+        "snapshots": snapshots,
         "database": {**database, "made": info.get("made")},
         "diff": listing(plan),
     }

@@ -19,7 +19,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_objects imp
 Json = dict[str, Any]
 Name = tuple[str, str]
 
-BOUND, THERE, CONFLICT = "bound", "there", "conflict"
+BOUND, THERE, CONFLICT, LOST = "bound", "there", "conflict", "lost"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ def _step(entry: Json, namespace: str, state: SnapshotState, known: Sequence[Jso
     if there is not None:
         found = state.contents.get(_content_name(there))
         if found is not None and any(found is content for content in known):
-            return SnapshotStep(there, found, True, THERE)
+            status = there.get("status") or {}
+            gone = bool(status.get("error")) and not status.get("readyToUse")
+            return SnapshotStep(there, found, True, LOST if gone else THERE)
         return _conflict(entry, namespace, "another snapshot of that name")
     for content in known:
         if content["metadata"].get("deletionTimestamp"):

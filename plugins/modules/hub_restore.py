@@ -49,7 +49,9 @@ options:
     type: bool
     default: false
   timeout:
-    description: Seconds after which claims that are not bound, or snapshots that are not ready, are an error.
+    description:
+      - Seconds for which the API server may be away, and after which claims that are not bound are an error. Snapshots
+        that are not ready by then are counted as lost, those of which the storage knows nothing after 30 seconds.
     type: int
     default: 300
 requirements:
@@ -81,7 +83,9 @@ disks:
       state: bound
       message: ""
 secrets:
-  description: One entry a Secret. C(state) is C(created), C(replaced), C(same) or C(conflict).
+  description:
+    - One entry a Secret. C(state) is C(created), C(replaced), C(same), C(conflict), or C(kept) for a certificate that
+      is there and may be newer.
   returned: success, and when a conflict was refused
   type: list
   elements: dict
@@ -91,10 +95,18 @@ secrets:
       state: replaced
       message: ""
 snapshots:
-  description: How many snapshots are made known again, are known already, and are left out for a conflict.
+  description:
+    - How many snapshots are made known again, are known already, are left out for a conflict, and are not in the
+      storage any more, since they were pruned after the archive was made. In check mode nobody knows the last before
+      they are made known.
   returned: success, and when a conflict was refused
   type: dict
-  sample: {bound: 5088, there: 0, conflict: 0}
+  sample: {bound: 5088, there: 0, conflict: 0, lost: 212}
+began:
+  description: Whether something may have been made before it failed.
+  returned: failure
+  type: bool
+  sample: true
 database:
   description: What the archive holds of the database. C(kind) is C(sqlite), C(postgresql) or C(none).
   returned: success, and when a conflict was refused
@@ -111,7 +123,11 @@ from pathlib import Path
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError, connect, new_module
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError, load
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_run import ARGUMENTS, restore_hub
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_run import (
+    ARGUMENTS,
+    StoppedError,
+    restore_hub,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
 
 
@@ -122,9 +138,9 @@ def main() -> None:
         contents = load(Path(module.params["file"]))
         outcome = restore_hub(connect(module), contents, module.params, module.check_mode)
     except (ArchiveError, ClusterError, RestoreError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), began=isinstance(error, StoppedError))
     if outcome["msg"]:
-        module.fail_json(**outcome)
+        module.fail_json(began=False, **outcome)
     module.exit_json(**outcome)
 
 

@@ -111,6 +111,7 @@ def before(world: World, site: Site, olga: Student, noah: Student) -> Before:
     noah.start()
     noah.run("import shutil; shutil.rmtree('work', ignore_errors=True)")
     assert noah.run(FILL) == ""
+    world.module(SNAPSHOT, students=[noah.name])
     world.module(SNAPSHOT, students=[olga.name, noah.name])
     browser = Client(site.url, Deadline(3600))
     browser.ask("GET", "hub/login")
@@ -228,6 +229,15 @@ def destroy(world: World, claim: Any) -> None:
     gone(world.kube.core.read_persistent_volume, claim.spec.volume_name)
 
 
+def take_away(world: World, name: str) -> None:
+    """Delete a snapshot and what it is in the storage."""
+    (one,) = [each for each in world.snapshots() if each.name == name]
+    patch = {"spec": {"deletionPolicy": "Delete"}}
+    world.objects.patch_cluster_custom_object(*GROUP, CONTENTS, one.content, patch)
+    world.objects.delete_namespaced_custom_object(*GROUP, world.namespace, SNAPSHOTS, name)
+    gone(world.objects.get_cluster_custom_object, *GROUP, CONTENTS, one.content)
+
+
 def forget_disks(world: World) -> None:
     """Let the cluster forget the disks of students, whose storage stays."""
     claims = claims_of_students(world)
@@ -255,7 +265,15 @@ def forget_snapshots(world: World) -> None:
 
 
 @pytest.fixture(scope="module")
-def empty_hub(world: World, images: dict[str, str], archive: Path, olga: Student) -> None:
+def pruned(world: World, archive: Path, noah: Student) -> str:
+    """A snapshot that went after the archive was made."""
+    name = world.snapshots(noah.name)[-2].name
+    take_away(world, name)
+    return name
+
+
+@pytest.fixture(scope="module")
+def empty_hub(world: World, images: dict[str, str], pruned: str, olga: Student) -> None:
     """A hub that was made anew after everything was lost but students' disks and snapshots in the storage."""
     kube = world.kube
     kube.apps.delete_namespaced_deployment("hub", world.namespace)
@@ -316,10 +334,12 @@ def test_a_dry_run_says_what_would_be_done(world: World, archive: Path, before: 
 
 
 @pytest.fixture(scope="module")
-def restored(empty_hub: None, archive: Path, olga: Student) -> None:
-    """The hub with what the archive holds."""
-    playbook(BRING_BACK, *given(hub_restore_file=str(archive)))
+def restored(empty_hub: None, archive: Path, olga: Student) -> str:
+    """The hub with what the archive holds; what the playbook said."""
+    run = run_playbook(BRING_BACK, *given(hub_restore_file=str(archive)))
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     wait_until("students reach the hub", olga.reaches_hub, 60)
+    return run.stdout
 
 
 @pytest.mark.usefixtures("restored")
@@ -341,10 +361,13 @@ def test_whoever_was_logged_in_still_is(before: Before, olga: Student) -> None:
     assert olga.ask("GET", "hub/api/user").json()["name"] == olga.name
 
 
-@pytest.mark.usefixtures("restored")
-def test_snapshots_are_known_again_and_can_be_restored(world: World, before: Before, olga: Student) -> None:
+def test_snapshots_are_known_again_and_can_be_restored(
+    world: World, before: Before, restored: str, pruned: str, olga: Student
+) -> None:
     assert snapshots(world) == before.snapshots
-    assert all(one.ready for one in world.snapshots())
+    assert {one.name for one in world.snapshots() if not one.ready} == {pruned}
+    assert "lost: 1" in restored
+    take_away(world, pruned)
     world.nothing_leaks()
     olga.start()
     newest = world.snapshots(olga.name)[-1]

@@ -39,6 +39,8 @@ class HubWorld:
         self.changes: list[str] = []
         self.kill_at = -1
         self.knows_snapshots = True
+        self.gone: set[str] = set()
+        """What the driver called snapshots that are not in the storage any more."""
         self.seconds = 0.0
         self._uids = 0
         for kind, name in (("StorageClass", "jupyterhub"), ("CSIDriver", DRIVER)):
@@ -221,6 +223,8 @@ class HubWorld:
             reference["uid"] = uid
             item["metadata"]["creationTimestamp"] = "2026-11-26T10:00:00Z"
             item["status"] = {"readyToUse": True, "boundVolumeSnapshotContentName": found["metadata"]["name"]}
+            if found["spec"]["source"]["snapshotHandle"] in self.gone:
+                item["status"] |= {"readyToUse": False, "error": {"message": "can not find snapshot"}}
 
 
 def merged(into: Json, patch: Json) -> Json:

@@ -9,18 +9,21 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import Contents
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_objects import claim_kept, secret_kept, volume_kept
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_plan import (
-    BOUND,
-    CONFLICT,
     CREATED,
+    KEPT,
     REPLACED,
     SAME,
-    THERE,
     Plan,
     State,
     listing,
     plan_of,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_snapshots import SnapshotState
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_snapshots import (
+    BOUND,
+    CONFLICT,
+    THERE,
+    SnapshotState,
+)
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.hub_world import (
     DRIVER,
     NAMESPACE,
@@ -186,6 +189,8 @@ def test_a_secret_of_another_namespace_stays_there() -> None:
         (secret(a="eA=="), REPLACED),
         (secret(b="Yg=="), REPLACED),
         ({**secret(a="YQ=="), "type": "kubernetes.io/tls"}, CONFLICT),
+        ({**secret(a="YQ=="), "immutable": True}, SAME),
+        ({**secret(a="eA=="), "immutable": True}, CONFLICT),
     ],
 )
 def test_what_becomes_of_a_secret(there: Json | None, expected: str) -> None:
@@ -195,6 +200,51 @@ def test_what_becomes_of_a_secret(there: Json | None, expected: str) -> None:
     assert ("hub-secret" in found.conflict) == (expected == CONFLICT)
     diff = listing(found)
     assert "YQ==" not in diff["before"] + diff["after"]
+
+
+def test_a_certificate_that_is_there_may_be_newer() -> None:
+    kept = {**secret(**{"tls.crt": "b2xk"}), "type": "kubernetes.io/tls"}
+    there = {**secret(**{"tls.crt": "bmV3"}), "type": "kubernetes.io/tls"}
+    found = plan_of(archived(secrets=(kept,)), NAMESPACE, state(secrets={(NAMESPACE, "hub-secret"): there}))
+    assert found.secrets[0].state == KEPT
+    assert not found.changed
+    diff = listing(found)
+    assert diff["before"] == diff["after"]
+
+
+def local(name: str, node: str, claim_name: str) -> Json:
+    """A volume that is a folder of a node; that of each node has the same path."""
+    made = volume(name, "", {**OURS, "name": claim_name}, "Released")
+    del made["spec"]["csi"]
+    terms = [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]
+    affinity = {"required": {"nodeSelectorTerms": terms}}
+    return {**made, "spec": {**made["spec"], "local": {"path": "/disks/1"}, "nodeAffinity": affinity}}
+
+
+def of_folders(*held: Json) -> Contents:
+    """An archive of disks that are folders of nodes."""
+    disks = []
+    for student, each in zip(("ann", "bob"), held, strict=True):
+        item = claim(student)
+        item["spec"]["volumeName"] = each["metadata"]["name"]
+        disks.append({"claim": claim_kept(item), "volume": volume_kept(each), "uid": item["metadata"]["uid"]})
+    return Contents({"namespace": NAMESPACE}, [], disks, [])
+
+
+def test_folders_of_two_nodes_are_two_places() -> None:
+    folders = [local("pv-a", "one", "claim-ann"), local("pv-b", "two", "claim-bob")]
+    found = plan_of(of_folders(*folders), NAMESPACE, state(volumes=folders))
+    assert [(step.volume["metadata"]["name"], step.state) for step in found.disks] == [
+        ("pv-a", BOUND),
+        ("pv-b", BOUND),
+    ]
+
+
+def test_two_students_never_get_one_place() -> None:
+    folders = [local("pv-a", "one", "claim-ann"), local("pv-b", "one", "claim-bob")]
+    found = plan_of(of_folders(*folders), NAMESPACE, state(volumes=folders))
+    assert [step.state for step in found.disks] == [CONFLICT, CONFLICT]
+    assert "ann (its volume is that of bob as well)" in found.conflict
 
 
 def test_what_the_cluster_lacks_is_said_at_once() -> None:

@@ -11,7 +11,11 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID, snapshot_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError, load
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_run import ARGUMENTS, restore_hub
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_run import (
+    ARGUMENTS,
+    StoppedError,
+    restore_hub,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.hub_archives import backup
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.hub_world import (
@@ -142,7 +146,7 @@ def test_the_second_time_nothing_is_left_to_do(world: HubWorld, archive: str, lo
     assert not again["changed"]
     assert {row["state"] for row in again["disks"]} == {"there"}
     assert [row["state"] for row in again["secrets"]] == ["same"]
-    assert again["snapshots"] == {"bound": 0, "there": 2, "conflict": 0}
+    assert again["snapshots"] == {"bound": 0, "there": 2, "conflict": 0, "lost": 0}
     assert again["diff"]["before"] == again["diff"]["after"]
 
 
@@ -182,7 +186,7 @@ def test_a_report_says_who_and_what(world: HubWorld, archive: str) -> None:
         "message": "",
     }
     assert report["secrets"] == [{"name": "hub-secret", "namespace": NAMESPACE, "state": "created", "message": ""}]
-    assert report["snapshots"] == {"bound": 2, "there": 0, "conflict": 0}
+    assert report["snapshots"] == {"bound": 2, "there": 0, "conflict": 0, "lost": 0}
     assert report["database"] == {"kind": "none", "revision": None, "users": None, "made": "2026-11-26T03:15:00Z"}
     assert "Y29va2ll" not in str(report)
 
@@ -245,6 +249,62 @@ def test_a_claim_that_got_another_volume_meanwhile_is_told(world: HubWorld, arch
     with pytest.raises(RestoreError, match=r"claim-bob of bob got another volume meanwhile.*run again to go on"):
         run(hasty, archive)
     assert hasty.found(CLAIM, "claim-bob")["spec"]["volumeName"] == "an-empty-one"
+
+
+def test_a_snapshot_that_was_pruned_since_is_told_and_stops_nothing(world: HubWorld, archive: str) -> None:
+    empty = HubWorld("cluster-2")
+    empty.gone = {"handle-of-claim-ann-20261125-090000"}
+    report = run(empty, archive, timeout=300)
+    assert report["snapshots"] == {"bound": 1, "there": 0, "conflict": 0, "lost": 1}
+    assert {name: empty.home_of(name) for name in DISKS} == DISKS
+    assert empty.seconds < 60
+    before = len(empty.changes)
+    again = run(empty, archive)
+    assert again["snapshots"] == {"bound": 0, "there": 1, "conflict": 0, "lost": 1}
+    assert (again["changed"], len(empty.changes)) == (False, before)
+
+
+def test_a_snapshot_that_never_gets_ready_is_told_in_time(
+    world: HubWorld, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = HubWorld("cluster-2")
+    monkeypatch.setattr(empty, "_ready", lambda item: None)
+    assert run(empty, archive, timeout=60)["snapshots"]["lost"] == 2
+    assert 60 <= empty.seconds < 70
+
+
+def test_every_volume_is_kept_for_its_student_before_the_first_claim_is_made(world: HubWorld, archive: str) -> None:
+    empty = HubWorld("cluster-2")
+    run(empty, archive)
+    made = [change.split()[1] for change in empty.changes if change.split()[1] in (CLAIM, VOLUME)]
+    assert made == [VOLUME] * 3 + [CLAIM] * 3
+
+
+def test_what_was_made_but_not_answered_is_not_somebody_else_s(world: HubWorld, archive: str) -> None:
+    class Slow(HubWorld):
+        def create(self, item: Json) -> Json:
+            made = super().create(item)
+            if self.unheard:
+                self.unheard = False
+                raise ClusterError("create", item["metadata"]["name"], "timed out", "", 504)
+            return made
+
+        unheard = True
+
+    slow = Slow("cluster-2")
+    run(slow, archive)
+    assert {name: slow.home_of(name) for name in DISKS} == DISKS
+
+
+def test_a_run_that_had_begun_says_so(world: HubWorld, archive: str) -> None:
+    class Refusing(HubWorld):
+        def create(self, item: Json) -> Json:
+            if item["kind"] == CLAIM:
+                raise ClusterError("create", item["metadata"]["name"], "forbidden", "", 403)
+            return super().create(item)
+
+    with pytest.raises(StoppedError, match="run again to go on"):
+        run(Refusing("cluster-2"), archive)
 
 
 def test_another_namespace(world: HubWorld, archive: str) -> None:

@@ -30,7 +30,7 @@ PLAN: Json = {
         {"student": "eve", "disk": "claim-eve", "volume": "pvc-3", "state": "conflict", "message": "a new one"},
     ],
     "secrets": [{"name": "hub-secret", "namespace": "jupyterhub", "state": "replaced", "message": ""}],
-    "snapshots": {"bound": 12, "there": 0, "conflict": 1},
+    "snapshots": {"bound": 12, "there": 0, "conflict": 1, "lost": 0},
     "database": {"kind": "sqlite", "revision": "4621fec11365", "users": 214, "made": "2026-11-26T03:23:00Z"},
 }
 
@@ -86,18 +86,35 @@ def test_why_there_is_no_backup(evaluate: Evaluate) -> None:
 
 
 def test_what_a_restore_says(evaluate: Evaluate) -> None:
-    empty = {"disks": [], "secrets": [], "snapshots": {"bound": 0}, "database": {"kind": "none"}}
+    empty = {"disks": [], "secrets": [], "snapshots": {"bound": 0, "lost": 2}, "database": {"kind": "none"}}
     cases: list[Json] = [{"__hub_backup_plan": PLAN}, {"__hub_backup_plan": PLAN, "__hub_backup_restored": empty}]
     (planned,), (done,) = evaluate(ROLE, ["__hub_backup_restore_words"], cases)
     assert planned == [
         "Secrets: hub-secret replaced",
         "Disks of students: bound: 2, conflict: 1",
         "Left out, since they have a new disk: eve",
-        "Snapshots: bound: 12, there: 0, conflict: 1",
+        "Snapshots: bound: 12, there: 0, conflict: 1, lost: 0",
         "Database: sqlite, of 2026-11-26T03:23:00Z, with 214 users",
     ]
     assert isinstance(done, list)
-    assert done[:2] == ["Secrets: none", "Disks of students: none"]
+    assert done[:3] == [
+        "Secrets: none",
+        "Disks of students: none",
+        "Snapshots: bound: 0, lost: 2 (lost: pruned after the archive was made, so not in the storage any more)",
+    ]
+
+
+def test_between_the_first_disk_and_the_database_no_hub_runs(evaluate: Evaluate) -> None:
+    cases: list[tuple[Json, bool]] = [
+        ({}, False),
+        ({"__hub_backup_restored": {"failed": True, "began": False}}, False),
+        ({"__hub_backup_restored": {"failed": True, "began": True}}, True),
+        ({"__hub_backup_restored": {"failed": True, "msg": "a traceback"}}, True),
+        ({"__hub_backup_restored": {"failed": False}}, True),
+        ({"__hub_backup_restored": {"failed": False}, "__hub_backup_whole": True}, False),
+    ]
+    found = evaluate(ROLE, ["__hub_backup_half | bool"], [case for case, _half in cases])
+    assert [half for (half,) in found] == [half for _case, half in cases]
 
 
 def test_what_the_module_in_the_pod_said(evaluate: Evaluate) -> None:
