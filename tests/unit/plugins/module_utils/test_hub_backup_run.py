@@ -15,13 +15,19 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
-from ansible_collections.campus.jupyterhub.plugins.module_utils import _hub_shelf
+from ansible_collections.campus.jupyterhub.plugins.module_utils import _hub_database_restore, _hub_shelf
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError, load, pack, verify
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import (
+    ArchiveError,
+    extract_database,
+    load,
+    pack,
+    verify,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_backup_run import VERSION
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_restore import restore_database
@@ -325,6 +331,22 @@ def test_a_damaged_archive_leaves_the_database(world: HubWorld, folder: Path, da
         restore_database({"file": str(file), "database_path": database, "database_url_file": ""}, False)
     assert users(database) == 1
     assert [path.name for path in Path(database).parent.iterdir()] == ["jupyterhub.sqlite"]
+
+
+def test_a_full_disk_leaves_the_database(
+    world: HubWorld, folder: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def onto_a_full_disk(file: Path, _target: IO[bytes]) -> Json:
+        with open("/dev/full", "wb", buffering=0) as disk:
+            return extract_database(file, disk)
+
+    file = backup(world, folder, database_path=database)["file"]
+    monkeypatch.setattr(_hub_database_restore, "extract_database", onto_a_full_disk)
+    with pytest.raises(DatabaseError) as raised:
+        restore_database({"file": file, "database_path": database, "database_url_file": ""}, False)
+    place = Path(database).parent
+    assert str(raised.value).startswith(f"Could not put back the database, at {place}: no space left on device. ")
+    assert [path.name for path in place.iterdir()] == ["jupyterhub.sqlite"]
 
 
 def test_a_database_whose_folder_is_missing(world: HubWorld, folder: Path, database: str) -> None:

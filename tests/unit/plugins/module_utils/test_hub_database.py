@@ -233,8 +233,9 @@ def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 WRITES = """
+write() { printf '%s\\n' 'SET lock_timeout = 0;' 'SET transaction_timeout = 0;' 'it' > "$1"; }
 for word; do
-  case "$word" in --file=*) printf '%s\\n' 'SET lock_timeout = 0;' 'SET transaction_timeout = 0;' 'it' > "${word#--file=}";; esac
+  case "$word" in --file=*) write "${word#--file=}";; esac
 done"""
 READS = """
 for word; do

@@ -96,9 +96,7 @@ def test_what_is_lost_comes_back(url: str, tmp_path: Path) -> None:
     assert ask("insert into users (name) values ('eve') returning id") == "3"
 
 
-def test_a_client_that_is_newer_than_the_server(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_that_is_newer_than_the_server(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database, ask = PostgresDatabase(url), asks(url)
     database.dump(tmp_path / "copy")
     ask("delete from spawners; delete from users")
