@@ -47,7 +47,7 @@ DATABASES: Final = {"sqlite": "database.sqlite", "postgresql": "database.pgdump"
 """Member that holds a database, by its kind."""
 NONE: Final = "none"
 
-_NAME: Final = re.compile(rf"hub-([0-9]{{8}}T[0-9]{{6}}Z)-(?:{'|'.join(REASONS)})\.tar\.gz")
+_NAME: Final = re.compile(rf"hub-([0-9]{{8}}T[0-9]{{6}}Z)-({'|'.join(REASONS)})\.tar\.gz")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _CHUNK: Final = 1024 * 1024
 _MOST_INFO: Final = 1024 * 1024
@@ -82,6 +82,12 @@ def made_of(name: str) -> datetime | None:
         return datetime.strptime(found[1], _STAMP).replace(tzinfo=UTC) if found else None
     except ValueError:
         return None
+
+
+def reason_of(name: str) -> str:
+    """Return why an archive of this name was made; empty where the name is no archive's."""
+    found = _NAME.fullmatch(name)
+    return found[2] if found else ""
 
 
 def pack(folder: Path, info: Json, target: Path) -> None:
