@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The archive of what a hub knows: its members, their hashes, how it is written and read.
 
-It is one tar.gz of a few plainly named files. Nothing is ever unpacked by a path that the archive says: a member is
-known by its name or the whole archive is refused. Private to the collection: it may change in any release.
+It is one tar.gz of a few plainly named files. The first says the hashes of the others, and gzip's checksum at the very
+end is of all. Nothing is ever unpacked by a path that the archive says: a member is known by its name or the whole
+archive is refused. Private to the collection: it may change in any release.
 """
 
 from __future__ import annotations
@@ -17,11 +18,19 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
+
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive_lists import (
+    DISK,
+    SECRET,
+    SNAPSHOT,
+    Fields,
+    fault_of,
+)
 
 Json = dict[str, Any]
 
@@ -32,12 +41,13 @@ INFO_FILE: Final = "backup.json"
 SECRETS_FILE: Final = "secrets.json"
 DISKS_FILE: Final = "disks.json"
 SNAPSHOTS_FILE: Final = "snapshots.json"
-LISTS: Final = (SECRETS_FILE, DISKS_FILE, SNAPSHOTS_FILE)
+_FIELDS: Final = {SECRETS_FILE: SECRET, DISKS_FILE: DISK, SNAPSHOTS_FILE: SNAPSHOT}
+LISTS: Final = tuple(_FIELDS)
 DATABASES: Final = {"sqlite": "database.sqlite", "postgresql": "database.pgdump"}
 """Member that holds a database, by its kind."""
 NONE: Final = "none"
 
-_NAME: Final = re.compile(rf"hub-([0-9]{{8}}T[0-9]{{6}}Z)-(?:{'|'.join(REASONS)})\.tar\.gz")
+_NAME: Final = re.compile(rf"hub-([0-9]{{8}}T[0-9]{{6}}Z)-({'|'.join(REASONS)})\.tar\.gz")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _CHUNK: Final = 1024 * 1024
 _MOST_INFO: Final = 1024 * 1024
@@ -72,6 +82,12 @@ def made_of(name: str) -> datetime | None:
         return datetime.strptime(found[1], _STAMP).replace(tzinfo=UTC) if found else None
     except ValueError:
         return None
+
+
+def reason_of(name: str) -> str:
+    """Return why an archive of this name was made; empty where the name is no archive's."""
+    found = _NAME.fullmatch(name)
+    return found[2] if found else ""
 
 
 def pack(folder: Path, info: Json, target: Path) -> None:
@@ -117,7 +133,7 @@ def is_archive(path: Path) -> bool:
 
 
 def verify(path: Path) -> Json:
-    """Return what backup.json says, after every byte of the archive was read and compared with its hash.
+    """Return what backup.json says, after all of the archive was read and compared with its hashes and its checksum.
 
     Raises:
         ArchiveError: there is no such archive, or it is not whole.
@@ -129,11 +145,11 @@ def load(path: Path) -> Contents:
     """Return what an archive says, but for the database, after all of it was verified.
 
     Raises:
-        ArchiveError: there is no such archive, or it is not whole.
+        ArchiveError: there is no such archive, it is not whole, or it lacks what a restore needs.
     """
     texts = {name: io.BytesIO() for name in LISTS}
     info = _read(path, texts)
-    lists = [_list(path, name, text.getvalue()) for name, text in texts.items()]
+    lists = [_list(path, name, texts[name].getvalue(), fields) for name, fields in _FIELDS.items()]
     return Contents(info, *lists)
 
 
@@ -142,18 +158,26 @@ def extract_database(path: Path, target: IO[bytes]) -> Json:
 
     Raises:
         ArchiveError: there is no such archive, or it is not whole; then the file is worth nothing.
+        OSError: the file cannot be written.
     """
     return _read(path, {name: target for name in DATABASES.values()})
 
 
-def _list(path: Path, name: str, text: bytes) -> list[Json]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise _broken(path, f"{name} is no JSON") from error
+def _list(path: Path, name: str, text: bytes, fields: Fields) -> list[Json]:
+    found = _json(path, name, text)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise _broken(path, f"{name} is no list of objects")
+    for number, item in enumerate(found, 1):
+        if fault := fault_of(item, fields):
+            raise _broken(path, f"object {number} of {name} {fault}")
     return found
+
+
+def _json(path: Path, name: str, text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, f"{name} is no JSON") from error
 
 
 def _read(path: Path, sinks: Mapping[str, IO[bytes]]) -> Json:
@@ -161,39 +185,55 @@ def _read(path: Path, sinks: Mapping[str, IO[bytes]]) -> Json:
     with _opened(path) as archive:
         info = _info_of(path, archive)
         hashes, seen = info["sha256"], {INFO_FILE}
-        while member := archive.next():
+        while member := _next(path, archive):
             if member.name in seen or member.name not in hashes or not member.isreg():
                 raise _broken(path, f"it has a member that does not belong there, {member.name!r}")
             seen.add(member.name)
             digest = hashlib.sha256()
-            for piece in _pieces(archive, member):
+            for piece in _pieces(path, archive, member):
                 digest.update(piece)
                 if member.name in sinks:
                     sinks[member.name].write(piece)
             if digest.hexdigest() != hashes[member.name]:
                 raise _broken(path, f"the content of {member.name} is not what was written")
+        _read_to_end(path, archive)
     if missing := sorted(set(hashes) - seen):
         raise _broken(path, f"{missing[0]} is missing")
     return info
 
 
-def _pieces(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
-    file = archive.extractfile(member)
-    while piece := file.read(_CHUNK) if file else b"":
+def _next(path: Path, archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+    with _explained(path):
+        return archive.next()
+
+
+def _pieces(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    """Yield the content of a member. Errors of whoever takes it are not explained as those of the archive."""
+    with _explained(path):
+        file = archive.extractfile(member)
+    while file:
+        with _explained(path):
+            piece = file.read(_CHUNK)
+        if not piece:
+            return
         yield piece
+
+
+def _read_to_end(path: Path, archive: tarfile.TarFile) -> None:
+    """Read what follows the last member: tar needs none of it, but gzip compares its checksum only there."""
+    with _explained(path):
+        while archive.fileobj and archive.fileobj.read(_CHUNK):
+            pass
 
 
 def _info_of(path: Path, archive: tarfile.TarFile) -> Json:
     """Return what the first member says, if that is backup.json of a format that is known here."""
-    member = archive.next()
+    member = _next(path, archive)
     if member is None or member.name != INFO_FILE or not member.isreg() or member.size > _MOST_INFO:
         raise ArchiveError(
             f"{path} is not an archive of a hub: it does not begin with {INFO_FILE}. Name one of hub_backup."
         )
-    try:
-        info = json.loads(b"".join(_pieces(archive, member)))
-    except ValueError as error:
-        raise _broken(path, f"{INFO_FILE} is no JSON") from error
+    info = _json(path, INFO_FILE, b"".join(_pieces(path, archive, member)))
     if not isinstance(info, dict) or not isinstance(info.get("format"), int):
         raise _broken(path, f"{INFO_FILE} names no format")
     if info["format"] != FORMAT:
@@ -217,9 +257,16 @@ def _check_info(path: Path, info: Json) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    with ExitStack() as stack:
+        with _explained(path):
+            archive = stack.enter_context(tarfile.open(path, "r:gz"))
+        yield archive
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            yield archive
+        yield
     except FileNotFoundError as error:
         raise ArchiveError(f"There is no archive {path}; check the name and the machine.") from error
     except _DAMAGE as error:

@@ -97,17 +97,20 @@ def back_up(
     if not folder.is_dir():
         raise ArchiveError(f"There is no folder {folder} for the backup; make it, or name another one.")
     uid = _uid(cluster, options["cluster_uid"])
-    found = _objects(cluster, options)
-    now = now or datetime.now(UTC)
     if check:
+        now = now or datetime.now(UTC)
         facts = database.facts() if database else Facts(None, None)
+        found = _objects(cluster, options)
         number = sum(1 for _pair in _snapshots(cluster, options))
         name, _made = _hub_shelf.free_name(folder, now, options["reason"])
         turnover = _turnover(folder, name, policy, now)
         return _outcome(folder / name, 0, _counts(found, number, facts), found.without_volume, turnover)
     with _hub_shelf.locked(folder, clock), _hub_shelf.workplace(folder) as place:
+        now = now or datetime.now(UTC)
         name, made = _hub_shelf.free_name(folder, now, options["reason"])
         facts = database.dump(place / DATABASES[database.kind]) if database else Facts(None, None)
+        # Later than the database: whoever is in it has their disk in the list.
+        found = _objects(cluster, options)
         number = _write(place, cluster, options, found)
         counts = _counts(found, number, facts)
         info = {

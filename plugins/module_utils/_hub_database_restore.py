@@ -43,7 +43,8 @@ def restore_database(options: Mapping[str, Any], check: bool) -> Json:
     _require_kind(file, str(said["kind"]), database.kind)
     if check:
         return {"changed": True, "users": said.get("users"), "revision": said.get("revision")}
-    facts = _restore(file, database, Path(options["database_path"]).parent if database.kind == SQLITE else None)
+    beside = Path(options["database_path"]) if database.kind == SQLITE else file
+    facts = _restore(file, database, beside.parent)
     return {"changed": True, "users": facts.users, "revision": facts.revision}
 
 
@@ -57,15 +58,21 @@ def _require_kind(file: Path, has: str, wanted: str) -> None:
         )
 
 
-def _restore(file: Path, database: Database, beside: Path | None) -> Facts:
-    """Unpack the database, beside the present one where a rename is to put it there, and let it take its place."""
+def _restore(file: Path, database: Database, folder: Path) -> Facts:
+    """Unpack the database in a folder, which is as it was afterwards, and let it take its place.
+
+    The folder is that of the present one where a rename puts it there, else that of the archive: what took that has
+    room, while a pod's /tmp has little.
+    """
     try:
-        with tempfile.TemporaryDirectory(prefix=".hub-restore-", dir=beside) as place:
+        with tempfile.TemporaryDirectory(prefix=".hub-restore-", dir=folder) as place:
             copy = Path(place) / DATABASES[database.kind]
             with copy.open("wb") as target:
                 extract_database(file, target)
             return database.load(copy)
     except OSError as error:
-        where = error.filename or beside or tempfile.gettempdir()
         reason = (error.strerror or str(error)).lower()
-        raise DatabaseError(f"Could not put back the database, at {where}: {reason}. It is as it was.") from error
+        raise DatabaseError(
+            f"Could not put back the database, at {error.filename or folder}: {reason}. It is as it was; see that "
+            "there is room and that it may be written to, and run again."
+        ) from error

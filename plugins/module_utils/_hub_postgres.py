@@ -33,11 +33,17 @@ _URL: Final = re.compile(
 _MISMATCH: Final = re.compile(r"server version: ([0-9.]+).*pg_\w+ version: ([0-9.]+)", re.DOTALL)
 _TABLE: Final = re.compile(r"^[0-9]+; [0-9]+ [0-9]+ TABLE (?P<schema>\S+) (?P<name>.+) \S+$", re.MULTILINE)
 
+# pg_restore of version 17 or newer writes this, and an older server refuses what it does not know. So it is made a
+# comment, and set beforehand where the server knows it.
+_NEWER: Final = re.compile(rb"^SET (?=transaction_timeout = 0;$)", re.MULTILINE)
+_BEGINNING: Final = 4096
+"""How many bytes of a script hold all its settings."""
 # A hub that was upgraded has tables that its older copy does not know, and they hold on to those that it does.
 _MAKE_WAY: Final = """\
 do $$
 declare found record;
 begin
+  perform set_config(name, '0', true) from pg_settings where name = 'transaction_timeout';
   for found in
     with recursive hub (id) as (
       select to_regclass(name)::oid from unnest(array[{tables}]::text[]) as name
@@ -81,14 +87,16 @@ class PostgresDatabase:
         return self.facts()
 
     def load(self, source: Path) -> Facts:
-        """Put a copy into its place, in one transaction.
+        """Put a copy into its place, in one transaction; what is unpacked for that is left beside the copy.
 
         Raises:
             DatabaseError: it does not answer, or does not take it; it is as it was.
+            OSError: there is no room beside the copy; it is as it was.
         """
         words = ["--clean", "--if-exists", "--no-owner", "--no-privileges"]
         restore, make_way = source.with_suffix(".sql"), source.with_suffix(".before.sql")
         _run("read the copy of the database", "pg_restore", *words, f"--file={restore}", str(source))
+        _suit_older_servers(restore)
         tables = _TABLE.finditer(_run("read the copy of the database", "pg_restore", "--list", str(source)))
         names = (f"{_identifier(table['schema'])}.{_identifier(table['name'])}" for table in tables)
         make_way.write_text(_MAKE_WAY.format(tables=", ".join(map(_literal, names))), encoding="utf-8")
@@ -134,6 +142,14 @@ def _run(verb: str, program: str, *words: str, password: str = "") -> str:
     if done.returncode:
         raise DatabaseError(f"Could not {verb}: {reason_of(done.stderr)}")
     return done.stdout.strip()
+
+
+def _suit_older_servers(script: Path) -> None:
+    """Make a comment of what only newer servers know; the script, which may be large, is changed in place."""
+    with script.open("r+b") as file:
+        if found := _NEWER.search(file.read(_BEGINNING)):
+            file.seek(found.start())
+            file.write(b"--".ljust(len(found[0])))
 
 
 def _identifier(name: str) -> str:

@@ -22,6 +22,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive imp
     is_archive,
     made_of,
     pack,
+    reason_of,
     verify,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import Point, Policy, decide
@@ -31,7 +32,11 @@ LOCK: Final = ".hub-backup.lock"
 PARTIAL: Final = ".hub-backup.partial"
 """Folder of the members of an archive that is being made; what a killed run left there goes with the next one."""
 _WHOLE: Final = "whole.tar.gz"
-_PATIENCE: Final = 300.0
+# Less than the deadline of the job that waits, which could not say why it failed.
+_PATIENCE: Final = 120.0
+SPARED: Final = timedelta(days=30)
+"""Age below which an archive stays that was made before an upgrade or a restore: nothing else has what the hub knew."""
+_BEFORE_A_CHANGE: Final = frozenset({"upgrade", "restore"})
 
 
 @contextmanager
@@ -101,10 +106,14 @@ def archives(folder: Path) -> list[str]:
 
 
 def outdated(names: list[str], policy: Policy | None, now: datetime) -> list[str]:
-    """Return which archives no rule keeps, oldest first; none of them without a policy. The newest always stays."""
+    """Return which archives no rule keeps and none spares, oldest first; none of them without a policy.
+
+    The newest always stays.
+    """
     if policy is None:
         return []
-    return [*decide([Point(name, _made(name), good=True) for name in names], policy, now, 1).remove]
+    going = decide([Point(name, _made(name), good=True) for name in names], policy, now, 1).remove
+    return [name for name in going if reason_of(name) not in _BEFORE_A_CHANGE or now - _made(name) >= SPARED]
 
 
 def remove(folder: Path, names: list[str]) -> None:

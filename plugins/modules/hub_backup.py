@@ -17,6 +17,8 @@ description:
   - The archive holds all Secrets in plain text. It is readable for its owner alone; keep every copy like a password.
   - A new archive is written beside and gets its name when it is whole and was read back. Only then do older ones go
     that no O(keep_last) to O(keep_within) keeps; never the newest, nor a file that is no such archive.
+  - Archives that were made before an upgrade or a restore, as their O(reason) says, stay for at least 30 days, whatever
+    O(keep_last) to O(keep_within) say. Afterwards they are judged like the others.
   - Without any of these options nothing is removed.
   - It runs where the database's file is, which is a pod; only one run works in a folder at a time.
 extends_documentation_fragment:

@@ -22,7 +22,9 @@ attributes:
     support: full
 options:
   file:
-    description: The archive.
+    description:
+      - The archive.
+      - A PostgreSQL database is unpacked beside it for as long as the module runs, as SQL, which needs room there.
     type: path
     required: true
   database_path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -29,8 +30,9 @@ from hypothesis import strategies as st
 Json = dict[str, Any]
 NAME = "hub-20261126T031500Z-asked.tar.gz"
 INFO: Json = {"namespace": "jupyterhub", "collection": "0.1.0", "database": {"kind": "sqlite", "users": 1}}
+SECRET: Json = {"metadata": {"name": "hub-secret", "namespace": "jupyterhub"}, "type": "Opaque", "data": {}}
 MEMBERS = {
-    "secrets.json": b'[{"kind": "Secret"}]',
+    "secrets.json": json.dumps([SECRET]).encode(),
     "disks.json": b"[]",
     "snapshots.json": b"[]",
     "database.sqlite": bytes(range(256)) * 9000,
@@ -64,7 +66,7 @@ def forged(path: Path, members: Mapping[str, bytes], info: Json | None = None, k
 
 def test_what_was_written_is_read(whole: Path) -> None:
     contents = load(whole)
-    assert contents.secrets == [{"kind": "Secret"}]
+    assert contents.secrets == [SECRET]
     assert (contents.disks, contents.snapshots) == ([], [])
     assert contents.info["database"] == INFO["database"]
     assert contents.info["format"] == 1
@@ -120,13 +122,32 @@ def test_a_foreign_archive_is_none_of_ours(tmp_path: Path) -> None:
         verify(path)
 
 
-def test_lists_must_be_lists(tmp_path: Path) -> None:
-    content = b'{"a": 1}'
-    members = {**MEMBERS, "disks.json": content}
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"a": 1}', "disks.json is no list of objects"),
+        ('[{"claim": {"metadata": {"name": "claim-ann"}, "spec": {}}}]', "object 1 of disks.json has no valid volume."),
+        ("[" * 100_000, "disks.json is no JSON"),
+        ('[{"claim": ' + '{"a": ' * 100 + "1" + "}" * 101 + "]", "object 1 of disks.json is nested too deeply"),
+    ],
+)
+def test_lists_say_what_a_restore_needs(tmp_path: Path, content: str, says: str) -> None:
+    members = {**MEMBERS, "disks.json": content.encode()}
     hashes = {name: hashlib.sha256(each).hexdigest() for name, each in members.items()}
     path = forged(tmp_path / NAME, members, {"sha256": hashes})
-    with pytest.raises(ArchiveError, match=r"disks\.json is no list"):
+    with pytest.raises(ArchiveError) as raised:
         load(path)
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_begins_with_endless_json_is_refused(tmp_path: Path) -> None:
+    head = b"[" * 100_000
+    with tarfile.open(tmp_path / NAME, "w:gz") as archive:
+        member = tarfile.TarInfo("backup.json")
+        member.size = len(head)
+        archive.addfile(member, io.BytesIO(head))
+    assert not is_archive(tmp_path / NAME)
 
 
 @given(share=st.floats(0, 1, exclude_max=True))
@@ -137,10 +158,44 @@ def test_wherever_it_is_cut_it_is_refused(tmp_path_factory: pytest.TempPathFacto
         (folder / name).write_bytes(os.urandom(5000) if name.startswith("database") else content)
     pack(folder, INFO, folder / NAME)
     content = (folder / NAME).read_bytes()
-    # Of the last bytes, which are only the end of tar and gzip, nothing is needed.
-    (folder / NAME).write_bytes(content[: int(share * (len(content) - 200))])
+    (folder / NAME).write_bytes(content[: int(share * len(content))])
     with pytest.raises(ArchiveError):
         verify(folder / NAME)
+
+
+def test_no_bit_of_it_can_turn_and_change_what_it_says(tmp_path: Path) -> None:
+    members = {**MEMBERS, "secrets.json": b"[]", "database.sqlite": b"users"}
+    for name, content in members.items():
+        (tmp_path / name).write_bytes(content)
+    pack(tmp_path, INFO, tmp_path / NAME)
+    written, content = load(tmp_path / NAME), (tmp_path / NAME).read_bytes()
+    passed = set()
+    for number in range(len(content) * 8):
+        spoilt = bytearray(content)
+        spoilt[number // 8] ^= 1 << number % 8
+        (tmp_path / NAME).write_bytes(spoilt)
+        try:
+            assert load(tmp_path / NAME) == written, f"bit {number % 8} of byte {number // 8}"
+        except ArchiveError:
+            continue
+        passed.add(number // 8)
+    # The time in the head of gzip.
+    assert {4, 5, 6, 7} <= passed
+
+
+@pytest.mark.parametrize("read", [verify, load, lambda path: extract_database(path, io.BytesIO())])
+def test_whoever_reads_it_compares_the_checksum(whole: Path, read: Callable[[Path], Any]) -> None:
+    content = bytearray(whole.read_bytes())
+    content[-8] ^= 1
+    whole.write_bytes(content)
+    with pytest.raises(ArchiveError, match="CRC check failed"):
+        read(whole)
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(whole: Path) -> None:
+    with open("/dev/full", "wb") as target, pytest.raises(OSError, match="No space left") as raised:
+        extract_database(whole, target)
+    assert raised.value.errno == errno.ENOSPC
 
 
 def test_names_tell_the_time() -> None:

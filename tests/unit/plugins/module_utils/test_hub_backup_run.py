@@ -15,16 +15,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
-from ansible_collections.campus.jupyterhub.plugins.module_utils import _hub_shelf
+from ansible_collections.campus.jupyterhub.plugins.module_utils import _hub_database_restore, _hub_shelf
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError, load, pack, verify
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import (
+    ArchiveError,
+    extract_database,
+    load,
+    pack,
+    verify,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_backup_run import VERSION
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError, Facts
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_restore import restore_database
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_sqlite import SqliteDatabase
+from ansible_collections.campus.jupyterhub.plugins.modules import hub_backup
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.hub_archives import NOW, backup
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.hub_world import HubWorld
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import claim
@@ -131,7 +139,7 @@ def test_check_mode_writes_nothing(world: HubWorld, folder: Path, database: str)
 def test_a_missing_secret_fails(world: HubWorld, folder: Path) -> None:
     with pytest.raises(ClusterError, match="Secret hub-secrets: it is not there"):
         backup(world, folder, secrets=["hub-secret", "hub-secrets"])
-    assert [*folder.iterdir()] == []
+    assert archives(folder) == []
 
 
 def test_a_secret_of_another_namespace(world: HubWorld, folder: Path) -> None:
@@ -178,6 +186,35 @@ def test_old_ones_go_and_what_is_not_ours_stays(world: HubWorld, folder: Path) -
         FIRST,
         "notes.txt",
     ]
+
+
+@pytest.mark.parametrize("reason", ["upgrade", "restore"])
+def test_what_the_hub_knew_before_a_change_stays_for_a_while(world: HubWorld, folder: Path, reason: str) -> None:
+    policy: Json = {"keep_last": 1, "keep_daily": 2}
+    before = [
+        Path(backup(world, folder, now=NOW + timedelta(hours=hours), reason=reason, **policy)["file"]).name
+        for hours in range(4)
+    ]
+    asked = Path(backup(world, folder, now=NOW + timedelta(hours=4), **policy)["file"]).name
+    late = NOW + _hub_shelf.SPARED
+    backup(world, folder, now=late - timedelta(hours=1), reason="scheduled", **policy)
+    last = backup(world, folder, now=late - timedelta(seconds=1), reason="scheduled", **policy)
+    assert {*before} <= {*archives(folder)}
+    assert asked in archives(folder)
+    # The first is of an age now in which the policy alone says what becomes of it.
+    assert backup(world, folder, check=True, now=late, reason="scheduled", **policy)["removed"] == [
+        before[0],
+        Path(last["file"]).name,
+    ]
+    assert backup(world, folder, now=late + timedelta(days=1), reason="scheduled", **policy)["removed"][:4] == before
+
+
+def test_how_long_they_stay_is_documented() -> None:
+    words = f"{_hub_shelf.SPARED.days} days"
+    module = yaml.safe_load(hub_backup.DOCUMENTATION)
+    assert any("before an upgrade or a restore" in line and words in line for line in module["description"])
+    lines = (ROOT / "docs" / "hub_backup.md").read_text().split("\n\n")
+    assert any("before an upgrade or a restore" in line and words in line for line in lines)
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=2), timedelta(days=40)])
@@ -240,9 +277,42 @@ def test_only_one_works_in_a_folder(world: HubWorld, folder: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(ArchiveError, match="Another backup has been at work"):
             backup(world, folder)
-    assert world.seconds >= 300
+    # A job that is over by then could not say why.
+    deadline = yaml.safe_load((ROOT / "roles" / "hub_backup" / "defaults" / "main.yml").read_text())
+    assert 60 <= world.seconds <= deadline["hub_backup_timeout"] / 2
     backup(world, folder)
     assert archives(folder) == [FIRST]
+
+
+def test_who_waited_reads_what_there_is_then(world: HubWorld, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (folder / _hub_shelf.LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        def end(_seconds: float) -> None:
+            world.disk("bob")
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(world, "_sleep", end)
+        backup(world, folder)
+    assert "claim-bob" in disks(folder / FIRST)
+
+
+def test_who_is_in_the_database_has_their_disk_in_the_list(
+    world: HubWorld, folder: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump = SqliteDatabase.dump
+
+    def with_somebody_new(self: SqliteDatabase, target: Path) -> Facts:
+        world.disk("bob")
+        return dump(self, target)
+
+    monkeypatch.setattr(SqliteDatabase, "dump", with_somebody_new)
+    backup(world, folder, database_path=database)
+    assert "claim-bob" in disks(folder / FIRST)
+
+
+def disks(file: Path) -> list[str]:
+    return [disk["claim"]["metadata"]["name"] for disk in load(file).disks]
 
 
 KILLED = """
@@ -325,6 +395,22 @@ def test_a_damaged_archive_leaves_the_database(world: HubWorld, folder: Path, da
         restore_database({"file": str(file), "database_path": database, "database_url_file": ""}, False)
     assert users(database) == 1
     assert [path.name for path in Path(database).parent.iterdir()] == ["jupyterhub.sqlite"]
+
+
+def test_a_full_disk_leaves_the_database(
+    world: HubWorld, folder: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def onto_a_full_disk(file: Path, _target: IO[bytes]) -> Json:
+        with open("/dev/full", "wb", buffering=0) as disk:
+            return extract_database(file, disk)
+
+    file = backup(world, folder, database_path=database)["file"]
+    monkeypatch.setattr(_hub_database_restore, "extract_database", onto_a_full_disk)
+    with pytest.raises(DatabaseError) as raised:
+        restore_database({"file": file, "database_path": database, "database_url_file": ""}, False)
+    place = Path(database).parent
+    assert str(raised.value).startswith(f"Could not put back the database, at {place}: no space left on device. ")
+    assert [path.name for path in place.iterdir()] == ["jupyterhub.sqlite"]
 
 
 def test_a_database_whose_folder_is_missing(world: HubWorld, folder: Path, database: str) -> None:

@@ -9,8 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import LISTS, pack
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database import database_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_facts import DatabaseError, Facts
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_database_restore import restore_database
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_postgres import PostgresDatabase, connection_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_sqlite import SqliteDatabase
 
@@ -228,6 +230,53 @@ def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DatabaseError, match="pg_restore is not installed here"):
         PostgresDatabase(URL).load(tmp_path / "copy")
+
+
+WRITES = """
+write() { printf '%s\\n' 'SET lock_timeout = 0;' 'SET transaction_timeout = 0;' 'it' > "$1"; }
+for word; do
+  case "$word" in --file=*) write "${word#--file=}";; esac
+done"""
+READS = """
+for word; do
+  case "$word" in --file=*) cat "${word#--file=}" >> FOLDER/script;; esac
+done"""
+
+
+def postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put programs in the place of PostgreSQL's: one writes a script as of version 17, the other keeps what it got."""
+    program(tmp_path, "pg_restore", WRITES, monkeypatch)
+    program(tmp_path, "psql", READS.replace("FOLDER", str(tmp_path)), monkeypatch)
+
+
+def test_an_older_server_is_not_asked_for_what_it_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres(tmp_path, monkeypatch)
+    PostgresDatabase(URL).load(tmp_path / "copy")
+    lines = ["SET lock_timeout = 0;", "--  transaction_timeout = 0;", "it"]
+    assert (tmp_path / "script").read_text().splitlines()[-3:] == lines
+
+
+def test_a_dump_is_unpacked_beside_its_archive_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres(tmp_path, monkeypatch)
+    place, folder = tmp_path / "place", tmp_path / "restore"
+    place.mkdir()
+    folder.mkdir()
+    (tmp_path / "url").write_text(URL)
+    for name in LISTS:
+        (place / name).write_text("[]")
+    (place / "database.pgdump").write_text("a dump")
+    archive = folder / "archive.tar.gz"
+    pack(place, {"namespace": "jupyterhub", "database": {"kind": "postgresql"}}, archive)
+    restore_database({**NOTHING, "file": str(archive), "database_url_file": str(tmp_path / "url")}, False)
+    seen = (tmp_path / "seen").read_text()
+    files = {word.removeprefix("--file=") for word in seen.split() if word.endswith((".sql", ".pgdump"))}
+    assert {Path(name).name for name in files} == {"database.pgdump", "database.sql", "database.before.sql"}
+    assert {Path(name).parent.parent for name in files} == {folder}
+    assert [*folder.iterdir()] == [archive]
 
 
 def test_options_name_one_database_or_none(tmp_path: Path) -> None:

@@ -96,6 +96,26 @@ def test_what_is_lost_comes_back(url: str, tmp_path: Path) -> None:
     assert ask("insert into users (name) values ('eve') returning id") == "3"
 
 
+def test_a_client_that_is_newer_than_the_server(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, ask = PostgresDatabase(url), asks(url)
+    database.dump(tmp_path / "copy")
+    ask("delete from spawners; delete from users")
+    # As PostgreSQL 17 does, and a server that does not know a setting refuses it.
+    if int(ask("show server_version_num")) >= 170000:
+        pytest.skip("The server knows transaction_timeout.")
+    newer = tmp_path / "bin" / "pg_restore"
+    newer.parent.mkdir()
+    newer.write_text(
+        f'#!/bin/sh\n{shutil.which("pg_restore")} "$@" || exit\n'
+        'for word; do case "$word" in --file=*) '
+        "sed -i '0,/^SET /s//SET transaction_timeout = 0;\\nSET /' \"${word#--file=}\";; esac; done\n"
+    )
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{newer.parent}:{os.environ['PATH']}")
+    assert database.load(tmp_path / "copy") == Facts(2, "4621fec11365")
+    assert ask("select name from users order by id") == "ann\nbob"
+
+
 def test_an_empty_database_is_filled(url: str, tmp_path: Path) -> None:
     database, ask = PostgresDatabase(url), asks(url)
     database.dump(tmp_path / "copy")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID, snapshot_of
-from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import ArchiveError, load
+from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_archive import LISTS, ArchiveError, load, pack
 from ansible_collections.campus.jupyterhub.plugins.module_utils._hub_restore_run import (
     ARGUMENTS,
     StoppedError,
@@ -393,3 +395,44 @@ def test_a_busy_api_server_is_asked_again(world: HubWorld, archive: str, monkeyp
     run(empty, archive)
     assert answers == []
     require_all(empty)
+
+
+SPOILT: tuple[Any, ...] = (None, "", "x", 7, [], ["x"], {}, {"x": {}})
+
+
+def places(item: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The keys to everything that is in an object."""
+    inside = item.items() if isinstance(item, dict) else ()
+    return [found for key, each in inside for found in ((*path, key), *places(each, (*path, key)))]
+
+
+def altered(item: Json, path: tuple[str, ...], *value: Any) -> Json:
+    """An object with another value somewhere, or without any."""
+    key, rest = path[0], path[1:]
+    without = {name: each for name, each in item.items() if name != key}
+    if rest:
+        return {**without, key: altered(item[key], rest, *value)}
+    return {**without, key: value[0]} if value else without
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_whatever_an_archive_lacks_is_told_in_a_sentence(world: HubWorld, tmp_path: Path, name: str) -> None:
+    world.secret("proxy-tls", key="a2V5")
+    with tarfile.open(backup(world, tmp_path, secrets=["hub-secret", "proxy-tls"])["file"]) as archive:
+        archive.extractall(tmp_path, filter="data")
+    info, items = json.loads((tmp_path / "backup.json").read_text()), json.loads((tmp_path / name).read_text())
+    empty, whole, refused = HubWorld("cluster-2"), lose_claims(copy.deepcopy(world)), 0
+    for number, path in enumerate(places(items[0])):
+        for value in ((), *((each,) for each in SPOILT)):
+            (tmp_path / name).write_text(json.dumps([altered(items[0], path, *value), *items[1:]]))
+            pack(tmp_path, info, tmp_path / f"{number}.tar.gz")
+            for cluster in (empty, world, whole):
+                try:
+                    run(cluster, str(tmp_path / f"{number}.tar.gz"), check=True)
+                except ArchiveError as error:
+                    assert f"object 1 of {name} " in str(error), (path, value)  # noqa: PT017
+                    refused += 1
+                except RestoreError:
+                    pass
+            (tmp_path / f"{number}.tar.gz").unlink()
+    assert refused
