@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from . import files, loop, mounts
@@ -11,7 +12,7 @@ from .freezing import Freezer
 from .locks import Locks
 from .quantity import show
 from .records import Snapshot, Volume
-from .store import Store
+from .store import Copy, Store
 
 LONGEST = 256 * 1024 * 1024
 """Bytes that are copied while a disk is frozen, where blocks cannot be shared: about a second's work."""
@@ -122,6 +123,17 @@ class Copies:
             files.copy_sparse(image, target)
         else:
             files.copy_sparse(image, target, seconds)
+
+
+def counted(copy: Copy, made: Callable[[int], None]) -> Copy:
+    """Return a copy that says how many bytes its image takes, which may be refused."""
+
+    def make(target: Path) -> Volume | Snapshot:
+        record = copy(target)
+        made(target.stat().st_blocks * 512)
+        return record
+
+    return make
 
 
 def _state(image: Path) -> tuple[int, int, int]:
