@@ -106,9 +106,11 @@ def spare(
     overcommit: float = 1.0,
 ) -> int:
     """Return the free bytes that no disk may need, once these copies are made; below 0: there are too few."""
+    copies = list(copies)
     present = {member.id: member for member in members}
     planned = [copying for copying in copies if copying.member.id not in present]
-    present.update((copying.member.id, copying.member) for copying in planned)
+    # Also one that is there already: its record, which names its family, may not have been read yet.
+    present.update((copying.member.id, copying.member) for copying in copies)
     # What shares its blocks, or has them already, counts among the images as it will when it is there.
     usage = replace(usage, images=usage.images + sum(copying.member.taken - copying.fresh for copying in planned))
     kept_back = usage.overhead - max(0, usage.used - usage.images)

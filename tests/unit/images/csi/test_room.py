@@ -58,6 +58,14 @@ def test_a_snapshot_may_hold_what_no_disk_was_promised() -> None:
     assert spare(replace(usage, images=40 * GIB), [disk, plan.member], {"a": 60 * GIB}, [plan]) == 18 * GIB
 
 
+def test_a_copy_belongs_to_its_family_before_its_record_is_known() -> None:
+    usage = Usage(total=100 * GIB, used=20 * GIB, images=40 * GIB)
+    disk, plan = Member("a", "a", 20 * GIB), Copying(Member("b", "a", 20 * GIB), 0)
+    promises = {"a": 30 * GIB, "b": 30 * GIB}
+    there = spare(usage, [disk, plan.member], promises)
+    assert spare(usage, [disk, Member("b", "b", 20 * GIB)], promises, [plan]) == there == 19 * GIB
+
+
 def test_a_copy_of_all_data_takes_its_size_at_once() -> None:
     usage = Usage(total=100 * GIB, used=21 * GIB, images=20 * GIB)
     disk = Member("a", "a", 20 * GIB)
@@ -66,7 +74,7 @@ def test_a_copy_of_all_data_takes_its_size_at_once() -> None:
     # Made, but not there yet, the pool counts it as used.
     made, usage = replace(plan, fresh=0), replace(usage, used=41 * GIB)
     assert spare(usage, [disk], {"a": 60 * GIB}, [made]) == 19 * GIB
-    assert spare(replace(usage, images=40 * GIB), [disk, made.member], {"a": 60 * GIB}, [made]) == 19 * GIB
+    assert spare(replace(usage, images=40 * GIB), [disk, made.member], {"a": 60 * GIB}, [plan]) == 19 * GIB
 
 
 def test_a_sparse_pool_has_no_more_than_its_disk_can_give() -> None:
