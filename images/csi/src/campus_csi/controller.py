@@ -119,7 +119,7 @@ class Controller(csi_pb2_grpc.ControllerServicer):  # type: ignore[misc]
         size = fit_size(sizes.required_bytes, sizes.limit_bytes, origin.capacity)
         copy = self._copies.of_disk if isinstance(origin, Volume) else self._copies.of_snapshot
         plan = self._copies.plan_disk(volume_id(request.name), origin)
-        with self._ledger.copying(plan, size) as made:
+        with self._copies.turn(), self._ledger.copying(plan, size) as made:
             whole = counted(partial(copy, source), made)
             return self._store.create_from(whole, request.name, size, _claim(request), plan.member.family)
 

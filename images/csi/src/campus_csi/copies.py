@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import files, loop, mounts
@@ -18,6 +20,8 @@ LONGEST = 256 * 1024 * 1024
 """Bytes that are copied while a disk is frozen, where blocks cannot be shared: about a second's work."""
 BRIEF = 2.0
 """Seconds that such a copy may take: less than the watchdog allows, for a copy given up is tried again."""
+AT_ONCE = 4
+"""Disks that are made by copying data at the same time."""
 
 
 class Copies:
@@ -32,6 +36,26 @@ class Copies:
         self._locks = locks
         self._freezer = freezer
         self._shares = shares
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have a turn for the block, which makes a disk: where data is copied, only a few are made so at once.
+
+        Copies take long, and many at once would leave no thread to make a new student's disk.
+
+        Raises:
+            Aborted: others have all turns.
+        """
+        if self._shares:
+            yield
+            return
+        if not self._turns.acquire(blocking=False):
+            raise Aborted(f"{AT_ONCE} disks are being copied on this node already; try again")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def plan_snapshot(self, identity: str, disk: Volume) -> Copying:
         """Return what a snapshot of a disk will take, for the ledger."""

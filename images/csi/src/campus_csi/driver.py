@@ -29,7 +29,8 @@ from .node import Node
 from .registration import Registration
 from .store import Store
 
-_WORKERS = 16
+_WORKERS = 4
+"""Threads for calls about the driver itself; those about disks have others."""
 _GRACE = 20.0
 _log = logging.getLogger(__name__)
 
