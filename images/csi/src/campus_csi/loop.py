@@ -151,17 +151,28 @@ def _find(wanted: tuple[int, int]) -> int | None:
     Opened for reading, for a kernel may refuse to open what is mounted for writing. Any doubt is an error: a second
     device for the same file would destroy what is in it.
     """
-    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+    for number in _attached():
         try:
-            handle = _open(int(entry.parts[3].removeprefix("loop")), os.O_RDONLY)
+            handle = _open(number, os.O_RDONLY)
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENODEV, errno.ENOENT):  # it went away since it was listed
                 continue
             raise
-        if _backing(handle) == wanted:
+        found = False
+        try:
+            found = _backing(handle) == wanted
+        finally:
+            if not found:
+                os.close(handle)
+        if found:
             return handle
-        os.close(handle)
     return None
+
+
+def _attached() -> list[int]:
+    """Return the numbers of the devices that have a file."""
+    found = Path("/sys/block").glob("loop*/loop/backing_file")
+    return [int(path.parts[3].removeprefix("loop")) for path in found]
 
 
 def _backing(handle: int) -> tuple[int, int] | None:
@@ -171,7 +182,8 @@ def _backing(handle: int) -> tuple[int, int] | None:
     except OSError as error:
         if error.errno == errno.ENXIO:  # nothing attached
             return None
-        raise
+        name = f"/dev/loop{os.minor(os.fstat(handle).st_rdev)}"
+        raise OSError(error.errno, f"{error.strerror}, asked which file it has", name) from error
     return info.device, info.inode
 
 
