@@ -14,7 +14,7 @@ import grpc
 from campus_csi_proto import csi_pb2 as csi
 from campus_csi_proto import csi_pb2_grpc, pluginregistration_pb2_grpc
 
-from . import ext4, health, pool
+from . import ext4, health, loop, pool
 from .accounting import Copying, Ledger, Room, promisable, spare
 from .calls import Calls
 from .config import Settings
@@ -52,6 +52,7 @@ class Driver:
         """
         self._settings = settings
         self._stop = threading.Event()
+        loop.require_plain()
         self._pool = pool.prepare(settings.pool_path, settings.pool_size)
         self._store = Store(self._pool.root, ext4.make)
         for identity, reason in self._store.damaged.items():

@@ -1,7 +1,8 @@
-"""A whole driver on its socket, with the kernel's part replaced: long calls keep no other kind waiting."""
+"""A whole driver, with the kernel's part replaced: where it starts, and that long calls keep no other kind waiting."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,6 +15,7 @@ import pytest
 from campus_csi import copies, ext4, files, loop
 from campus_csi.config import parse
 from campus_csi.driver import Driver
+from campus_csi.errors import FailedPrecondition
 from campus_csi_proto import csi_pb2 as csi
 from campus_csi_proto import csi_pb2_grpc
 
@@ -35,6 +37,7 @@ class Running:
         monkeypatch.setattr(files, "copy_sparse", self.copy)
         monkeypatch.setattr(ext4, "make", lambda image, _size: image.write_bytes(b"empty"))
         monkeypatch.setattr(loop, "find", lambda _image: None)
+        monkeypatch.setattr(loop, "require_plain", lambda: None)
         socket = folder / "s"
         self.driver = Driver(parse([f"--endpoint={socket}", "--node-name=n1", f"--pool-path={folder / 'pool'}"]))
         self.thread = threading.Thread(target=self.driver.run)
@@ -71,6 +74,28 @@ class Running:
         self.driver.stop()
         self.thread.join(SECONDS)
         assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kernel's file that says how many partitions a loop device may have."""
+    monkeypatch.setattr(loop, "_control", lambda: os.open(os.devnull, os.O_RDONLY))
+    monkeypatch.setattr(loop, "_MAX_PART", tmp_path / "max_part")
+    return tmp_path / "max_part"
+
+
+def test_where_numbers_and_minors_differ_nothing_is_touched(most: Path, tmp_path: Path) -> None:
+    most.write_text("15\n")
+    settings = parse(["--endpoint=/s", "--node-name=n1", f"--pool-path={tmp_path / 'pool'}"])
+    with pytest.raises(FailedPrecondition, match=r"max_part is 15.*loop\.max_part=0.*restart the node"):
+        Driver(settings)
+    assert not (tmp_path / "pool").exists()
+
+
+def test_where_numbers_are_minors_the_driver_may_start(most: Path) -> None:
+    loop.require_plain()
+    most.write_text("0\n")
+    loop.require_plain()
 
 
 @pytest.fixture
