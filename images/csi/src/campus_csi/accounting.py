@@ -14,7 +14,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import ResourceExhausted
 from .quantity import show
@@ -58,10 +58,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Copying:
-    """A copy that is about to be made, as it will be, and how many of its bytes will be new ones."""
+    """A copy that is being made, as it will be, and how many of its bytes will be new ones."""
 
     member: Member
     fresh: int
+    """Bytes that the pool does not yet count as used."""
 
 
 def promisable(usage: Usage, overcommit: float, snapshot_reserve: float) -> int:
@@ -105,9 +106,13 @@ def spare(
     overcommit: float = 1.0,
 ) -> int:
     """Return the free bytes that no disk may need, once these copies are made; below 0: there are too few."""
+    copies = list(copies)
     present = {member.id: member for member in members}
     planned = [copying for copying in copies if copying.member.id not in present]
-    present.update((copying.member.id, copying.member) for copying in planned)
+    # Also one that is there already: its record, which names its family, may not have been read yet.
+    present.update((copying.member.id, copying.member) for copying in copies)
+    # What shares its blocks, or has them already, counts among the images as it will when it is there.
+    usage = replace(usage, images=usage.images + sum(copying.member.taken - copying.fresh for copying in planned))
     kept_back = usage.overhead - max(0, usage.used - usage.images)
     free = usage.usable - usage.used - kept_back - sum(copying.fresh for copying in planned)
     return free - needed(promises, present.values(), overcommit)
@@ -146,23 +151,35 @@ class Ledger:
                 self._promises[identity] = size
 
     @contextmanager
-    def copying(self, copying: Copying, size: int | None = None) -> Iterator[None]:
+    def copying(self, copying: Copying, size: int | None = None) -> Iterator[Callable[[int], None]]:
         """Reserve what a copy needs while the block makes it; with `size`, the copy is a disk promised that much.
 
+        The block gets what must be told the bytes that the image takes, once it is made and before it is kept: a disk
+        in use is written back first, so these may be more than were planned.
+
         Raises:
-            ResourceExhausted: the pool has no room for it.
+            ResourceExhausted: the pool has no room for it; so, too, what the block gets.
         """
-        identity = copying.member.id
+        identity, what = copying.member.id, "a snapshot" if size is None else "a copy"
         with self._guard:
             promises, copies = self._promises, {**self._copies, identity: copying}
             if size is not None:
                 self._check_limit(identity, size)
                 promises = {**promises, identity: size}
-            self._check_spare(promises, copies, "a snapshot" if size is None else "a copy")
+            self._check_spare(promises, copies, what)
             self._promises, self._copies = dict(promises), copies
+
+        def made(taken: int) -> None:
+            member = replace(copying.member, taken=taken)
+            with self._guard:
+                copies = {**self._copies, identity: Copying(member, 0)}
+                if taken > copying.member.taken:
+                    self._check_spare(self._promises, copies, what)
+                self._copies = copies
+
         done = False
         try:
-            yield
+            yield made
             done = True
         finally:
             with self._guard:

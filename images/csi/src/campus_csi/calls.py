@@ -1,4 +1,4 @@
-"""What every call has in common: one log line, counted, errors turned into gRPC statuses."""
+"""What every call has in common: a thread of its kind, one log line, counted, errors turned into gRPC statuses."""
 
 from __future__ import annotations
 
@@ -8,20 +8,35 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
 from .errors import CallError, from_oserror
+from .threads import Threads
 
 _QUIET = re.compile(r"Probe|GetCapacity|GetPlugin.*|.*GetCapabilities|NodeGetVolumeStats")
 _log = logging.getLogger(__name__)
+
+
+class _Handler:
+    """Serves one kind of call."""
+
+    def __init__(self, serve: Callable[[Any, Any], Any], threads: ThreadPoolExecutor | None) -> None:
+        self._serve = serve
+        self.experimental_thread_pool = threads
+        """gRPC's name for the threads that a handler is to run in; None: the server's."""
+
+    def __call__(self, request: Any, context: Any) -> Any:
+        return self._serve(request, context)
 
 
 class Calls(grpc.ServerInterceptor):  # type: ignore[misc]
     """Wraps all calls of a server."""
 
     def __init__(self) -> None:
+        self._threads = Threads()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._guard = threading.Lock()
 
@@ -40,7 +55,8 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[misc]
         def serve(request: Any, context: Any) -> Any:
             return self._serve(name, handler.unary_unary, request, context)
 
-        return grpc.unary_unary_rpc_method_handler(serve, handler.request_deserializer, handler.response_serializer)
+        served = _Handler(serve, self._threads.of(details.method))
+        return grpc.unary_unary_rpc_method_handler(served, handler.request_deserializer, handler.response_serializer)
 
     def _serve(self, name: str, handler: Callable[[Any, Any], Any], request: Any, context: Any) -> Any:
         begun = time.monotonic()

@@ -10,7 +10,7 @@ from campus_csi_proto import csi_pb2_grpc
 
 from . import TOPOLOGY_KEY, capabilities, ext4
 from .accounting import Ledger
-from .copies import Copies
+from .copies import Copies, counted
 from .disks import Disks
 from .errors import AlreadyExists, InvalidArgument, NotFound, OutOfRange, ResourceExhausted
 from .listing import page
@@ -119,9 +119,9 @@ class Controller(csi_pb2_grpc.ControllerServicer):  # type: ignore[misc]
         size = fit_size(sizes.required_bytes, sizes.limit_bytes, origin.capacity)
         copy = self._copies.of_disk if isinstance(origin, Volume) else self._copies.of_snapshot
         plan = self._copies.plan_disk(volume_id(request.name), origin)
-        with self._ledger.copying(plan, size):
-            family = plan.member.family
-            return self._store.create_from(partial(copy, source), request.name, size, _claim(request), family)
+        with self._copies.turn(), self._ledger.copying(plan, size) as made:
+            whole = counted(partial(copy, source), made)
+            return self._store.create_from(whole, request.name, size, _claim(request), plan.member.family)
 
     def _origin(self, source: str) -> Volume | Snapshot:
         """Return what a disk is to be made from.

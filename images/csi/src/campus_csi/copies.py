@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import files, loop, mounts
@@ -11,12 +14,14 @@ from .freezing import Freezer
 from .locks import Locks
 from .quantity import show
 from .records import Snapshot, Volume
-from .store import Store
+from .store import Copy, Store
 
 LONGEST = 256 * 1024 * 1024
 """Bytes that are copied while a disk is frozen, where blocks cannot be shared: about a second's work."""
 BRIEF = 2.0
 """Seconds that such a copy may take: less than the watchdog allows, for a copy given up is tried again."""
+AT_ONCE = 4
+"""Disks that are made by copying data at the same time."""
 
 
 class Copies:
@@ -31,6 +36,26 @@ class Copies:
         self._locks = locks
         self._freezer = freezer
         self._shares = shares
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have a turn for the block, which makes a disk: where data is copied, only a few are made so at once.
+
+        Copies take long, and many at once would leave no thread to make a new student's disk.
+
+        Raises:
+            Aborted: others have all turns.
+        """
+        if self._shares:
+            yield
+            return
+        if not self._turns.acquire(blocking=False):
+            raise Aborted(f"{AT_ONCE} disks are being copied on this node already; try again")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def plan_snapshot(self, identity: str, disk: Volume) -> Copying:
         """Return what a snapshot of a disk will take, for the ledger."""
@@ -122,6 +147,17 @@ class Copies:
             files.copy_sparse(image, target)
         else:
             files.copy_sparse(image, target, seconds)
+
+
+def counted(copy: Copy, made: Callable[[int], None]) -> Copy:
+    """Return a copy that says how many bytes its image takes, which may be refused."""
+
+    def make(target: Path) -> Volume | Snapshot:
+        record = copy(target)
+        made(target.stat().st_blocks * 512)
+        return record
+
+    return make
 
 
 def _state(image: Path) -> tuple[int, int, int]:

@@ -74,6 +74,9 @@ class Disks:
         if present is not None:
             if not self._is(present, volume_id):
                 raise FailedPrecondition(f"something else than {volume_id} is mounted on {target}")
+            if readonly and not present.readonly:
+                # An earlier driver was ended between the two steps of binding it.
+                mounts.make_readonly(target)
             return
         others = [path for path in mounts.beside(staging) if path != target]
         if alone and others:

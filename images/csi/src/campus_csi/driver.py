@@ -14,7 +14,7 @@ import grpc
 from campus_csi_proto import csi_pb2 as csi
 from campus_csi_proto import csi_pb2_grpc, pluginregistration_pb2_grpc
 
-from . import ext4, health, pool
+from . import ext4, health, loop, pool
 from .accounting import Copying, Ledger, Room, promisable, spare
 from .calls import Calls
 from .config import Settings
@@ -29,7 +29,8 @@ from .node import Node
 from .registration import Registration
 from .store import Store
 
-_WORKERS = 16
+_WORKERS = 4
+"""Threads for calls about the driver itself; those about disks have others."""
 _GRACE = 20.0
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Driver:
         """
         self._settings = settings
         self._stop = threading.Event()
+        loop.require_plain()
         self._pool = pool.prepare(settings.pool_path, settings.pool_size)
         self._store = Store(self._pool.root, ext4.make)
         for identity, reason in self._store.damaged.items():

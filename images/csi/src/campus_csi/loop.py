@@ -16,9 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .errors import FailedPrecondition
+
 MAJOR = 7
 
 _CONTROL = "/dev/loop-control"
+_MAX_PART = Path("/sys/module/loop/parameters/max_part")
 _SET_CAPACITY, _GET_STATUS64, _CONFIGURE, _GET_FREE = 0x4C07, 0x4C05, 0x4C0A, 0x4C82
 _AUTOCLEAR, _DIRECT_IO = 4, 16
 _ATTEMPTS = 100
@@ -57,6 +60,26 @@ class _Config(ctypes.Structure):
 
 
 _attaching = threading.Lock()
+
+
+def require_plain() -> None:
+    """Check that the number of a loop device is its minor, as all of this takes for granted.
+
+    Raises:
+        FailedPrecondition: the kernel keeps minors for partitions in between; the message says what to do.
+    """
+    with suppress(OSError):  # a kernel without the module yet loads it for this
+        os.close(_control())
+    try:
+        most = _MAX_PART.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return
+    if most != "0":
+        raise FailedPrecondition(
+            f"the kernel of this node keeps partitions for each loop device ({_MAX_PART} is {most}), which this driver"
+            " cannot tell from other devices; give the kernel loop.max_part=0 on its command line, or write"
+            ' "options loop max_part=0" into a file in /etc/modprobe.d, and restart the node'
+        )
 
 
 def find(image: Path) -> int | None:
@@ -151,17 +174,28 @@ def _find(wanted: tuple[int, int]) -> int | None:
     Opened for reading, for a kernel may refuse to open what is mounted for writing. Any doubt is an error: a second
     device for the same file would destroy what is in it.
     """
-    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+    for number in _attached():
         try:
-            handle = _open(int(entry.parts[3].removeprefix("loop")), os.O_RDONLY)
+            handle = _open(number, os.O_RDONLY)
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENODEV, errno.ENOENT):  # it went away since it was listed
                 continue
             raise
-        if _backing(handle) == wanted:
+        found = False
+        try:
+            found = _backing(handle) == wanted
+        finally:
+            if not found:
+                os.close(handle)
+        if found:
             return handle
-        os.close(handle)
     return None
+
+
+def _attached() -> list[int]:
+    """Return the numbers of the devices that have a file."""
+    found = Path("/sys/block").glob("loop*/loop/backing_file")
+    return [int(path.parts[3].removeprefix("loop")) for path in found]
 
 
 def _backing(handle: int) -> tuple[int, int] | None:
@@ -171,7 +205,8 @@ def _backing(handle: int) -> tuple[int, int] | None:
     except OSError as error:
         if error.errno == errno.ENXIO:  # nothing attached
             return None
-        raise
+        name = f"/dev/loop{os.minor(os.fstat(handle).st_rdev)}"
+        raise OSError(error.errno, f"{error.strerror}, asked which file it has", name) from error
     return info.device, info.inode
 
 
@@ -201,13 +236,18 @@ def _attach(image: Path) -> int:
 
 def _free() -> int:
     """Return the number of a free device, made by the kernel if need be."""
-    with suppress(FileExistsError):
-        os.mknod(_CONTROL, stat.S_IFCHR | 0o660, os.makedev(10, 237))
-    control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
+    control = _control()
     try:
         return fcntl.ioctl(control, _GET_FREE)
     finally:
         os.close(control)
+
+
+def _control() -> int:
+    """Return an open handle of the device that hands out the others."""
+    with suppress(FileExistsError):
+        os.mknod(_CONTROL, stat.S_IFCHR | 0o660, os.makedev(10, 237))
+    return os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
 
 
 def _open(number: int, mode: int) -> int:

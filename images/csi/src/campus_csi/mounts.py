@@ -19,6 +19,8 @@ class Mount:
     path: Path
     device: tuple[int, int]
     """(major, minor)"""
+    readonly: bool = False
+    """Whether nothing can be written by this mount, whatever others of the same device allow."""
 
 
 def parse(text: str) -> list[Mount]:
@@ -28,7 +30,7 @@ def parse(text: str) -> list[Mount]:
         fields = line.split(" ")
         major, minor = fields[2].split(":")
         path = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4])
-        found.append(Mount(Path(path), (int(major), int(minor))))
+        found.append(Mount(Path(path), (int(major), int(minor)), "ro" in fields[5].split(",")))
     return found
 
 
@@ -67,7 +69,20 @@ def bind(source: Path, target: Path, readonly: bool) -> None:
     Raises:
         Damaged: mount(8) failed.
     """
-    run("mount", "-o", "bind,ro" if readonly else "bind", str(source), str(target))
+    run("mount", "-o", "bind", str(source), str(target))
+    if readonly:
+        make_readonly(target)
+
+
+def make_readonly(path: Path) -> None:
+    """Let nothing be written any more by the mount on `path`; others of the same device stay as they are.
+
+    In one step with binding, mount(8) would forget what else the mount forbids.
+
+    Raises:
+        Damaged: mount(8) failed.
+    """
+    run("mount", "-o", "remount,bind,ro", str(path))
 
 
 def unmount(path: Path) -> None:

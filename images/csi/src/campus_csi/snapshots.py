@@ -8,7 +8,7 @@ from typing import Any
 from campus_csi_proto import csi_pb2 as csi
 
 from .accounting import Ledger
-from .copies import Copies
+from .copies import Copies, counted
 from .errors import AlreadyExists, InvalidArgument
 from .listing import page
 from .locks import Locks
@@ -58,8 +58,8 @@ class Snapshots:
 
     def _take(self, name: str, source: str) -> Snapshot:
         plan = self._copies.plan_snapshot(snapshot_id(name), self._store.disks.get(source))
-        with self._ledger.copying(plan):
-            copy = partial(self._copies.of_disk, source)
+        with self._ledger.copying(plan) as made:
+            copy = counted(partial(self._copies.of_disk, source), made)
             return self._store.create_snapshot(copy, name, plan.member.family)
 
     def delete(self, request: Any) -> Any:

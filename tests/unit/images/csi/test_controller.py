@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from campus_csi import TOPOLOGY_KEY, loop
-from campus_csi.accounting import Ledger, Room
+from campus_csi import TOPOLOGY_KEY, files, loop
+from campus_csi.accounting import Copying, Ledger, Room
 from campus_csi.controller import Controller, fit_size
 from campus_csi.copies import Copies
 from campus_csi.disks import Disks
@@ -57,10 +58,13 @@ class Parts:
         self.locks = Locks()
         self.store = Store(root, self.make)
         self.spare = 10 * GIB
-        self.ledger = Ledger(Room(lambda: 10 * GIB, lambda *_: self.spare), {})
+        self.ledger = Ledger(Room(lambda: 10 * GIB, self.room), {})
         disks = Disks(self.store, self.ledger)
         copies = Copies(self.store, self.locks, Freezer(None), shares=False)
         self.controller = Controller("n1", self.store, self.ledger, disks, copies=copies, locks=self.locks)
+
+    def room(self, _promises: Any, copies: Iterable[Copying]) -> int:
+        return self.spare - sum(copying.member.taken for copying in copies)
 
     def make(self, image: Path, size: int) -> None:
         if self.failing:
@@ -285,6 +289,32 @@ def test_a_pool_without_room_takes_no_snapshot(parts: Parts) -> None:
     with pytest.raises(ResourceExhausted, match="no room for a snapshot"):
         parts.snapshot("snapshot-1", disk)
     assert parts.snapshots() == []
+
+
+@pytest.mark.parametrize("what", ["snapshot", "copy"])
+def test_what_is_written_back_for_a_copy_must_find_room_too(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    disk = parts.create()
+    image = parts.store.disks.image(disk)
+    parts.spare = image.stat().st_blocks * 512 + MIB
+    real = files.copy_sparse
+
+    def copy(source: Path, target: Path) -> None:
+        target.write_bytes(b"work" * MIB)
+
+    def take(name: str) -> str:
+        if what == "snapshot":
+            return parts.snapshot(name, disk)
+        return parts.create(name, volume_content_source=from_disk(disk))
+
+    monkeypatch.setattr(files, "copy_sparse", copy)
+    with pytest.raises(ResourceExhausted, match=f"no room for a {what}"):
+        take("late")
+    assert (parts.snapshots(), len(parts.store.disks.list()), parts.ledger.promised) == ([], 1, GIB)
+    assert list(image.parents[2].joinpath("partial").iterdir()) == []
+    monkeypatch.setattr(files, "copy_sparse", real)
+    take("in-time")
 
 
 def test_snapshots_are_listed_by_id_by_source_and_in_pages(parts: Parts) -> None:

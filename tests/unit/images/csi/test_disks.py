@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,13 @@ class Kernel:
         found = self.at(source)
         assert found is not None
         self.mounted.append(Mount(target, found.device))
-        self.done.append("bind,ro" if readonly else "bind")
+        self.done.append("bind")
+        if readonly:
+            self.make_readonly(target)
+
+    def make_readonly(self, path: Path) -> None:
+        self.mounted = [replace(mount, readonly=True) if mount.path == path else mount for mount in self.mounted]
+        self.done.append("ro")
 
     def unmount(self, path: Path) -> None:
         self.mounted = [mount for mount in self.mounted if mount.path != path]
@@ -98,7 +105,7 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     for name in ("find", "has", "attached", "released"):
         monkeypatch.setattr(loop, name, getattr(kernel, name))
     monkeypatch.setattr(loop, "refresh", lambda image: None)
-    for name in ("at", "beside", "mount", "bind", "unmount"):
+    for name in ("at", "beside", "mount", "bind", "make_readonly", "unmount"):
         monkeypatch.setattr(mounts, name, getattr(kernel, name))
     monkeypatch.setattr(ext4, "check", lambda image: kernel.done.append("checked"))
     monkeypatch.setattr(ext4, "grow_unmounted", lambda image: kernel.done.append("grown unmounted"))
@@ -120,7 +127,19 @@ def test_a_disk_is_checked_mounted_once_and_taken_away(parts: Parts) -> None:
 
 def test_staging_lost_by_a_restart_is_made_again(parts: Parts) -> None:
     parts.disks.publish(parts.id, parts.staging, parts.target, readonly=True)
-    assert parts.kernel.done == ["checked", "mount", "bind,ro"]
+    assert parts.kernel.done == ["checked", "mount", "bind", "ro"]
+
+
+def test_a_disk_that_was_bound_but_not_yet_read_only_is_made_so_by_the_retry(parts: Parts) -> None:
+    parts.disks.stage(parts.id, parts.staging)
+    parts.kernel.bind(parts.staging, parts.target, readonly=False)
+    for _unused in range(2):
+        parts.disks.publish(parts.id, parts.staging, parts.target, readonly=True)
+    assert parts.kernel.done == ["checked", "mount", "bind", "ro"]
+    staged, published = parts.kernel.at(parts.staging), parts.kernel.at(parts.target)
+    assert staged is not None
+    assert published is not None
+    assert (staged.readonly, published.readonly) == (False, True)
 
 
 def test_a_disk_mounted_elsewhere_is_not_checked_again(parts: Parts) -> None:

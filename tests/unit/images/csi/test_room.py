@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,9 +53,17 @@ def test_a_snapshot_may_hold_what_no_disk_was_promised() -> None:
     disk = Member("a", "a", 20 * GIB)
     plan = Copying(Member("s", "a", 20 * GIB, "a"), 0)
     assert spare(usage, [disk], {"a": 60 * GIB}) == 39 * GIB
-    assert spare(usage, [disk], {"a": 60 * GIB}, [plan]) == 19 * GIB
+    assert spare(usage, [disk], {"a": 60 * GIB}, [plan]) == 18 * GIB
     # Once it is there, the plan is no longer counted.
-    assert spare(usage, [disk, plan.member], {"a": 60 * GIB}, [plan]) == 19 * GIB
+    assert spare(replace(usage, images=40 * GIB), [disk, plan.member], {"a": 60 * GIB}, [plan]) == 18 * GIB
+
+
+def test_a_copy_belongs_to_its_family_before_its_record_is_known() -> None:
+    usage = Usage(total=100 * GIB, used=20 * GIB, images=40 * GIB)
+    disk, plan = Member("a", "a", 20 * GIB), Copying(Member("b", "a", 20 * GIB), 0)
+    promises = {"a": 30 * GIB, "b": 30 * GIB}
+    there = spare(usage, [disk, plan.member], promises)
+    assert spare(usage, [disk, Member("b", "b", 20 * GIB)], promises, [plan]) == there == 19 * GIB
 
 
 def test_a_copy_of_all_data_takes_its_size_at_once() -> None:
@@ -62,6 +71,10 @@ def test_a_copy_of_all_data_takes_its_size_at_once() -> None:
     disk = Member("a", "a", 20 * GIB)
     plan = Copying(Member("s", "s", 20 * GIB, "a"), 20 * GIB)
     assert spare(usage, [disk], {"a": 60 * GIB}, [plan]) == 19 * GIB
+    # Made, but not there yet, the pool counts it as used.
+    made, usage = replace(plan, fresh=0), replace(usage, used=41 * GIB)
+    assert spare(usage, [disk], {"a": 60 * GIB}, [made]) == 19 * GIB
+    assert spare(replace(usage, images=40 * GIB), [disk, made.member], {"a": 60 * GIB}, [plan]) == 19 * GIB
 
 
 def test_a_sparse_pool_has_no_more_than_its_disk_can_give() -> None:
@@ -87,6 +100,8 @@ class Pool:
         self.total = total
         self.blocks = itertools.count()
         self.disks: dict[str, dict[int, int]] = {}
+        self.dirty: dict[str, set[int]] = defaultdict(set)
+        """What a student wrote to each disk and the kernel has not yet written back."""
         self.snapshots: dict[str, set[int]] = {}
         self.contents: dict[str, dict[int, int]] = {}
         self.families: dict[str, str] = {}
@@ -114,7 +129,9 @@ class Pool:
 
     def snapshot(self, name: str, source: str) -> None:
         plan = Copying(Member(name, self.families[source], len(self.disks[source]), source), 0)
-        with self.ledger.copying(plan):
+        with self.ledger.copying(plan) as made:
+            self.write_back(source)
+            made(len(self.disks[source]))
             self.snapshots[name], self.contents[name] = set(self.disks[source].values()), dict(self.disks[source])
             self.families[name], self.sources[name] = self.families[source], source
             self.sizes[name] = self.sizes[source]
@@ -122,7 +139,9 @@ class Pool:
     def clone(self, name: str, source: str) -> None:
         content = self.disks[source] if source in self.disks else self.contents[source]
         plan = Copying(Member(name, self.families[source], len(content)), 0)
-        with self.ledger.copying(plan, self.sizes[source]):
+        with self.ledger.copying(plan, self.sizes[source]) as made:
+            self.write_back(source)
+            made(len(content))
             self.disks[name], self.sizes[name] = dict(content), self.sizes[source]
             self.families[name] = self.families[source]
 
@@ -144,17 +163,30 @@ class Pool:
             self.disks[name][offset] = next(self.blocks)
         assert self.used() <= self.total, "a disk met a full pool"
 
+    def change(self, action: str, name: str, offset: int) -> None:
+        """Write a block of a disk now, or leave it for later, or discard it."""
+        if action == "write":
+            self.write(name, offset)
+        elif action == "dirty":
+            self.dirty[name].add(offset)
+        else:
+            self.disks[name].pop(offset, None)
+
+    def write_back(self, name: str) -> None:
+        """Write what is dirty; a snapshot never is."""
+        for offset in self.dirty.pop(name, ()):
+            self.write(name, offset)
+
     def delete(self, name: str) -> None:
+        self.dirty.pop(name, None)
         if self.disks.pop(name, None) is not None:
             self.ledger.restore(name, None)
         self.snapshots.pop(name, None)
 
 
 numbers = st.integers(0, 9)
-steps = st.lists(
-    st.tuples(st.sampled_from(["create", "snapshot", "clone", "write", "discard", "delete"]), numbers, numbers),
-    max_size=60,
-)
+actions = st.sampled_from(["create", "snapshot", "clone", "write", "dirty", "discard", "delete"])
+steps = st.lists(st.tuples(actions, numbers, numbers), max_size=60)
 
 
 @given(st.integers(0, 40), steps)
@@ -174,10 +206,8 @@ def test_no_disk_ever_meets_a_full_pool(total: int, plan: list[tuple[str, int, i
                 disk = disks[which % len(disks)]
                 if action == "snapshot":
                     pool.snapshot(next(names), disk)
-                elif action == "write":
-                    pool.write(disk, offset % pool.sizes[disk])
-                elif action == "discard":
-                    pool.disks[disk].pop(offset, None)
+                else:
+                    pool.change(action, disk, offset % pool.sizes[disk])
         except ResourceExhausted:
             continue
         assert pool.ledger.spare() <= pool.free() - pool.true_need() >= 0
@@ -200,6 +230,20 @@ def test_a_snapshot_that_could_eat_promised_space_is_refused_and_leaves_nothing(
         pool.create("b", 1)
     pool.delete("first")
     pool.snapshot("second", "a")
+
+
+def test_what_is_written_back_for_a_snapshot_is_looked_at_before_it_is_kept() -> None:
+    pool = Pool(10)
+    pool.create("a", 6)
+    pool.dirty["a"] = set(range(5))
+    with pytest.raises(ResourceExhausted, match=r"no room for a snapshot.*1 B"):
+        pool.snapshot("s", "a")
+    assert (pool.snapshots, pool.ledger.spare()) == ({}, 4)
+    pool.create("b", 0)
+    pool.dirty["a"] = {5}
+    pool.disks["a"] = {0: next(pool.blocks)}
+    pool.snapshot("s", "a")
+    assert pool.ledger.spare() == 2
 
 
 def test_a_failed_copy_gives_its_promise_back() -> None:

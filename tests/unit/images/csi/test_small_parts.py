@@ -33,11 +33,15 @@ def test_mountinfo() -> None:
         "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
         "40 22 7:12 / /var/lib/a\\040b rw - ext4 /dev/loop12 rw\n"
         "41 22 7:12 /x /pods\\134y rw shared:3 master:1 - ext4 /dev/loop12 rw\n"
+        "42 22 7:12 / /pods/z nosuid,ro shared:3 master:1 - ext4 /dev/loop12 rw\n"
+        "43 22 7:13 / /pods/error rw,noatime - ext4 /dev/loop13 ro\n"
     )
     assert mounts.parse(text) == [
         mounts.Mount(Path("/"), (254, 0)),
         mounts.Mount(Path("/var/lib/a b"), (7, 12)),
         mounts.Mount(Path("/pods\\y"), (7, 12)),
+        mounts.Mount(Path("/pods/z"), (7, 12), readonly=True),
+        mounts.Mount(Path("/pods/error"), (7, 13)),
     ]
 
 
@@ -88,10 +92,39 @@ def test_an_empty_device_is_no_match_but_doubt_is_an_error(
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
     if result is None:
-        with pytest.raises(OSError, match="Input/output"):
+        with pytest.raises(OSError, match=r"Input/output.*: '/dev/loop\d+'"):
             loop._backing(0)
     else:
         assert loop._backing(0) is None
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_devices_of_others_are_closed_again(
+    device: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, broken: bool
+) -> None:
+    opened: list[int] = []
+
+    def open_file(number: int, mode: int) -> int:
+        opened.append(os.open(device, os.O_RDONLY))
+        return opened[-1]
+
+    def ioctl(*_: Any) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    other = tmp_path / "other.img"
+    other.touch()
+    monkeypatch.setattr(loop, "_attached", lambda: [3, 4])
+    monkeypatch.setattr(loop, "_open", open_file)
+    if broken:
+        monkeypatch.setattr(fcntl, "ioctl", ioctl)
+        with pytest.raises(OSError, match="Input/output"):
+            loop.find(other)
+    else:
+        assert loop.find(other) is None
+    assert len(opened) == (1 if broken else 2)
+    for handle in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(handle)
 
 
 @pytest.mark.parametrize(("mib", "journal"), [(16, 4), (300, 8), (1024, 16), (20 * 1024, 32)])
