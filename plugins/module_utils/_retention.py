@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 FAILED_GRACE: Final = timedelta(hours=1)
 AHEAD: Final = timedelta(minutes=5)
+FORMER: Final = timedelta(days=90)
 
 COUNTS: Final = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
 ARGUMENTS: Final[dict[str, Any]] = {
@@ -73,6 +74,8 @@ class Point:
     name: str
     taken: datetime
     good: bool
+    former: str = ""
+    """Uid of the disk that it was taken of, where another one has taken that disk's place."""
 
     def __post_init__(self) -> None:
         if self.taken.utcoffset() != timedelta(0):
@@ -122,12 +125,21 @@ def policy_if_any(options: Mapping[str, Any]) -> Policy | None:
     return policy_of(options)
 
 
-def decide(points: Sequence[Point], policy: Policy, now: datetime, max_delete_fraction: float = 0.5) -> Verdict:
+def decide(
+    points: Sequence[Point],
+    policy: Policy,
+    now: datetime,
+    max_delete_fraction: float = 0.5,
+    made: datetime | None = None,
+) -> Verdict:
     """Say which snapshots of one disk stay and which go.
 
     ``points`` are all snapshots of the disk, in any order. At most ``max_delete_fraction`` (0 to 1) of them, rounded
     down, go in one run, so a disk that has fewer than 1/fraction snapshots loses none. With 0.5 that is only a lone
     one, which stays anyway unless it failed; then it goes once there is another.
+
+    ``made`` is when the disk was made. For some time after, or always where that is not known, the newest good one of
+    each former disk stays as well: what the student lost with that disk may be in no other.
 
     Raises:
         ValueError: a name occurs twice, ``now`` has no time zone or the fraction is out of range; the message is one
@@ -138,6 +150,9 @@ def decide(points: Sequence[Point], policy: Policy, now: datetime, max_delete_fr
     strange = tuple(point.name for point in in_order if from_the_future(point.taken, now))
     counted = [point for point in in_order if not from_the_future(point.taken, now)]
     why = _reasons([point for point in reversed(counted) if point.good], policy)
+    if made is None or now - made <= FORMER:
+        for name in {point.former: point.name for point in counted if point.good and point.former}.values():
+            why.setdefault(name, []).append("former disk's newest")
     for point in counted:
         if not point.good and now - point.taken <= FAILED_GRACE:
             why[point.name] = ["may still become ready"]

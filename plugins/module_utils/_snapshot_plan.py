@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk
 from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import Point, Policy, decide
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, moment
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,20 @@ def pruning(step: Step, wish: Wish, now: datetime, name: str = "", taken: dateti
     if wish.policy is None:
         return Pruning()
     known = {item.name: item for item in step.snapshots if not item.deleting}
-    points = [Point(item.name, item.taken, item.good) for item in known.values() if not item.strange]
+    points = [_point(item, step.disk) for item in known.values() if not item.strange]
     if taken is not None:
         points.append(Point(name, taken, True))
-    verdict = decide(points, wish.policy, now, wish.max_delete_fraction)
+    made = moment(step.disk.created) if step.disk.created else None
+    verdict = decide(points, wish.policy, now, wish.max_delete_fraction, made)
     remove = tuple(known[name] for name in verdict.remove if name in known)
     strange = tuple(item.name for item in known.values() if item.strange)
     return Pruning(remove, verdict.held_back, verdict.strange + strange)
+
+
+def _point(snapshot: Snapshot, disk: Disk) -> Point:
+    """Return what retention sees of a snapshot; one that does not say of which disk it is, is taken for this one's."""
+    former = "" if snapshot.disk_uid == disk.uid else snapshot.disk_uid
+    return Point(snapshot.name, snapshot.taken, snapshot.good, former)
 
 
 def listing(plan: Iterable[Step], outcome: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -14,7 +14,8 @@ description:
   - Takes a VolumeSnapshot of each chosen disk, side by side, and waits until it can be restored from.
   - Then removes the snapshots that the policy does not keep, a disk at a time, so that their space is freed.
   - It never removes the newest good snapshot of a disk, nor one that the collection did not make, nor one whose date
-    cannot be true. A failed snapshot counts for nothing, and goes after an hour.
+    cannot be true. The newest good one of a former disk of the same claim stays for 90 days after the present disk was
+    made. A failed snapshot counts for nothing, and goes after an hour.
   - One disk's failure never stops the others; the module fails at the end and says which they were. A warning is put
     beside the claim of each as an Event.
   - Without any of the O(keep_last) to O(keep_within) options nothing is removed.

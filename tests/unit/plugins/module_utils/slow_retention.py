@@ -56,12 +56,23 @@ def words(point: Point, good: Sequence[Point], policy: Policy) -> set[str]:
     return kept or (set() if later else {"newest"})
 
 
-def judge(points: Sequence[Point], policy: Policy, now: datetime, fraction: str) -> tuple[dict[str, set[str]], Verdict]:
+def last_of_a_lost_disk(point: Point, good: Sequence[Point]) -> bool:
+    """Whether nothing good tells more of a disk that is gone."""
+    same = [other for other in good if other.former == point.former]
+    return point.former != "" and not any(newer(other, point) for other in same)
+
+
+def judge(
+    points: Sequence[Point], policy: Policy, now: datetime, fraction: str, made: datetime
+) -> tuple[dict[str, set[str]], Verdict]:
     """The rules that keep each good snapshot, and the verdict, its reasons left out."""
     strange = [point for point in points if point.taken > now + timedelta(minutes=5)]
     real = [point for point in points if point not in strange]
     good = [point for point in real if point.good]
     why = {point.name: words(point, good, policy) for point in good}
+    if not now > made + timedelta(days=90):
+        for point in good:
+            why[point.name] |= {"former"} if last_of_a_lost_disk(point, good) else set()
     behind = all(point.taken > now for point in real)
     keep: list[Point] = []
     going: list[Point] = []

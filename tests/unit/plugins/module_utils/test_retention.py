@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,25 @@ def test_failed_ones_count_for_nothing(points: list[Point], removed: set[str]) -
 def test_the_newest_good_one_stays_even_with_no_policy() -> None:
     verdict = decide([ago(hours=2), ago(hours=3), ago(good=False, hours=1.5)], Policy(), NOW, 1.0)
     assert verdict.keep == {"2 hours": ("newest good one",)}
+
+
+@pytest.mark.parametrize(
+    ("made", "stays"),
+    [(timedelta(days=1), True), (timedelta(days=90), True), (timedelta(days=91), False), (None, True)],
+    ids=["yesterday", "90 days ago", "earlier", "not known"],
+)
+def test_what_a_disk_that_is_gone_held_last_stays_a_while(made: timedelta | None, stays: bool) -> None:
+    points = [
+        replace(ago(days=300), former="one"),
+        replace(ago(days=200), former="one"),
+        replace(ago(days=200, hours=-1, good=False), former="one"),
+        replace(ago(days=100), former="two"),
+        *(ago(hours=hours) for hours in range(4)),
+    ]
+    verdict = decide(points, Policy(keep_last=3), NOW, 1.0, NOW - made if made else None)
+    kept = {"200 days": ("former disk's newest",), "100 days": ("former disk's newest",)} if stays else {}
+    last = dict.fromkeys(("2 hours", "1 hours", "0 hours"), ("last",))
+    assert verdict.keep == {**kept, **last}
 
 
 @pytest.mark.parametrize(

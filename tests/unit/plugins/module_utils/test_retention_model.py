@@ -26,6 +26,7 @@ CHANGES = {
     "Asia/Kathmandu": datetime(2026, 8, 31, 18, 15, tzinfo=UTC),
 }
 MINUTE = timedelta(minutes=1)
+DISKS = ("", "", "one", "two")
 FRACTIONS = st.sampled_from(["0.0", "0.1", "0.25", "0.29", "0.5", "0.7", "1.0"])
 
 steps = st.one_of(
@@ -49,7 +50,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Point], Policy, datetime]:
     zone, change = draw(st.sampled_from(sorted(CHANGES.items())))
     taken = draw(st.lists(steps, max_size=14))
     points = [
-        Point(f"s{number}", change + minutes * MINUTE, draw(st.integers(0, 3)) > 0)
+        Point(f"s{number}", change + minutes * MINUTE, draw(st.integers(0, 3)) > 0, draw(st.sampled_from(DISKS)))
         for number, minutes in enumerate(taken)
     ]
     now = change + draw(st.one_of(steps, st.just(max(taken, default=0)), st.just(min(taken, default=0) - 3))) * MINUTE
@@ -61,11 +62,12 @@ def after(points: list[Point], verdict: Verdict) -> list[Point]:
     return [point for point in points if point.name not in verdict.remove]
 
 
-@given(cases(), FRACTIONS)
-def test_the_slow_model_says_the_same(case: tuple[list[Point], Policy, datetime], fraction: str) -> None:
+@given(cases(), FRACTIONS, st.one_of(st.integers(-1, 1), st.integers(-150, 150).map(lambda days: days * 24 * 60)))
+def test_the_slow_model_says_the_same(case: tuple[list[Point], Policy, datetime], fraction: str, later: int) -> None:
     points, policy, now = case
-    why, expected = slow_retention.judge(points, policy, now, fraction)
-    verdict = retention.decide(points, policy, now, float(fraction))
+    made = now - retention.FORMER + later * MINUTE
+    why, expected = slow_retention.judge(points, policy, now, fraction, made)
+    verdict = retention.decide(points, policy, now, float(fraction), made)
     assert replace(verdict, keep=dict.fromkeys(verdict.keep, ())) == expected
     good = {point.name for point in points if point.good}
     by_rule = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import TAKEN
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID, TAKEN
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_run import ARGUMENTS, snapshot_disks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_snapshots import (
@@ -113,6 +113,19 @@ def test_a_snapshot_that_never_comes_is_given_up() -> None:
     result = run(FakeCluster(claim("ann"), finish=lambda item: None), timeout=60)
     assert states(result) == {"ann": "failed"}
     assert "it was not ready after 60 s" in result["message"]
+
+
+def test_a_disk_made_anew_does_not_push_out_what_the_lost_one_held() -> None:
+    lost = [snapshot(ago(days=days), name=f"lost-{days}") for days in (12, 11, 10)]
+    for item in lost:
+        item["metadata"]["annotations"][CLAIM_UID] = "uid-of-the-lost-claim"
+    present = claim("ann")
+    present["metadata"]["creationTimestamp"] = ago(days=10)
+    cluster = FakeCluster(present, *lost, *(snapshot(ago(hours=hours)) for hours in (3, 2, 1)))
+    result = run(cluster, take=False, keep_last=3, max_delete_fraction=1)
+    assert result["disks"][0]["removed"] == ["lost-12", "lost-11"]
+    present["metadata"]["creationTimestamp"] = ago(days=91)
+    assert run(cluster, take=False, keep_last=3, max_delete_fraction=1)["disks"][0]["removed"] == ["lost-10"]
 
 
 def test_what_cannot_be_made_says_why() -> None:
