@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from operator import attrgetter
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -134,9 +134,9 @@ def decide(
 ) -> Verdict:
     """Say which snapshots of one disk stay and which go.
 
-    ``points`` are all snapshots of the disk, in any order. At most ``max_delete_fraction`` (0 to 1) of them, rounded
-    down, go in one run, so a disk that has fewer than 1/fraction snapshots loses none. With 0.5 that is only a lone
-    one, which stays anyway unless it failed; then it goes once there is another.
+    ``points`` are all snapshots of the disk, in any order. At most ``max_delete_fraction`` (0 to 1) of the good ones,
+    rounded down, go in one run, so a disk that has fewer than 1/fraction of them loses none; with 0.5 that is only a
+    lone one, which stays anyway. The same share of those that are not good, rounded up, may go beside them.
 
     ``made`` is when the disk was made. For some time after, or always where that is not known, the newest good one of
     each former disk stays as well: what the student lost with that disk may be in no other.
@@ -158,15 +158,25 @@ def decide(
             why[point.name] = ["may still become ready"]
         elif counted[0].taken > now:
             why.setdefault(point.name, ["the clock is behind"])
-    going = [point.name for point in counted if point.name not in why]
-    # The shortest decimal is what the user wrote: 0.29 of 100 is 29, although the float is a little less.
-    most = floor(Fraction(str(max_delete_fraction)) * len(points))
+    going = [point for point in counted if point.name not in why]
+    now_going = _within_bounds(counted, going, max_delete_fraction)
     return Verdict(
         keep={point.name: tuple(why[point.name]) for point in counted if point.name in why},
-        remove=tuple(going[:most]),
-        held_back=tuple(going[most:]),
+        remove=tuple(point.name for point in going if point.name in now_going),
+        held_back=tuple(point.name for point in going if point.name not in now_going),
         strange=strange,
     )
+
+
+def _within_bounds(counted: Sequence[Point], going: Sequence[Point], max_delete_fraction: float) -> set[str]:
+    """The names of those that may go in one run, of the ones that are to go, oldest first."""
+    # The shortest decimal is what the user wrote: 0.29 of 100 is 29, although the float is a little less.
+    share = Fraction(str(max_delete_fraction))
+    good = [point.name for point in going if point.good]
+    others = [point.name for point in going if not point.good]
+    number = sum(1 for point in counted if point.good)
+    # Rounded up, since a lone failed one would stay for ever.
+    return {*good[: floor(share * number)], *others[: ceil(share * (len(counted) - number))]}
 
 
 def from_the_future(taken: datetime, now: datetime) -> bool:

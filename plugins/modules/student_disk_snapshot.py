@@ -49,7 +49,8 @@ options:
     default: 0
   max_delete_fraction:
     description:
-      - Share of the snapshots of a disk that may go in one run; the oldest go first.
+      - Share of the good snapshots of a disk that may go in one run; the oldest go first. The same share of the failed
+        ones may go beside them.
       - V(1) sets no limit.
     type: float
     default: 0.5

@@ -79,10 +79,18 @@ def judge(
     for point in real:
         fresh = not point.good and now <= point.taken + timedelta(hours=1)
         (keep if why.get(point.name) or fresh or behind else going).append(point)
+    share = Fraction(fraction)
     remove: list[Point] = []
-    while len(remove) < len(going) and Fraction(len(remove) + 1) <= Fraction(fraction) * len(points):
-        left = [point for point in going if point not in remove]
-        remove.append(next(point for point in left if not any(newer(point, other) for other in left)))
+    bad = [point for point in real if not point.good]
+    for kind in (good, bad):
+        gone: list[Point] = []
+        while left := [point for point in going if point in kind and point not in gone]:
+            allowance = share * len(kind) - len(gone)
+            # A good one goes only where all of it is allowed, another where any part of it is.
+            if allowance <= 0 or (kind is good and allowance < 1):
+                break
+            gone.append(next(point for point in left if not any(newer(point, other) for other in left)))
+        remove += gone
     held_back = [point for point in going if point not in remove]
     verdict = Verdict(dict.fromkeys(names(keep), ()), names(remove), names(held_back), names(strange))
     return {name: kept for name, kept in why.items() if kept}, verdict

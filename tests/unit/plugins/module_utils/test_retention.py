@@ -185,16 +185,24 @@ def test_no_more_than_a_fraction_goes_in_one_run(number: int, fraction: float, r
     assert list(verdict.held_back) == oldest_first[removed:]
 
 
-def test_failed_ones_are_part_of_the_fraction() -> None:
-    points = [ago(hours=0), ago(hours=3), ago(good=False, hours=2), ago(good=False, hours=4)]
-    verdict = decide(points, Policy(keep_last=1), NOW)
-    assert (verdict.remove, verdict.held_back) == (("4 hours", "3 hours"), ("2 hours",))
+@pytest.mark.parametrize(
+    ("good", "failed", "fraction", "gone"),
+    [(10, 12, 0.5, (5, 6)), (10, 0, 0.5, (5, 0)), (3, 3, 0.5, (1, 2)), (9, 12, 0.1, (0, 2)), (9, 12, 0.0, (0, 0))],
+)
+def test_failed_ones_let_no_more_good_ones_go(good: int, failed: int, fraction: float, gone: tuple[int, int]) -> None:
+    points = [*(ago(days=day) for day in range(good)), *(ago(good=False, hours=2 + hour) for hour in range(failed))]
+    verdict = decide(points, Policy(keep_last=1), NOW, fraction)
+    assert tuple(sum(name.endswith(unit) for name in verdict.remove) for unit in ("days", "hours")) == gone
+    assert len(verdict.held_back) == good - 1 + failed - sum(gone)
 
 
-def test_a_lone_failed_one_goes_once_there_is_another() -> None:
-    failed = ago(good=False, hours=2)
-    assert decide([failed], Policy(keep_last=1), NOW).held_back == ("2 hours",)
-    assert decide([failed, ago(good=False, hours=0)], Policy(keep_last=1), NOW).remove == ("2 hours",)
+def test_those_from_the_future_let_no_more_go() -> None:
+    points = [*(ago(hours=hours) for hours in range(4)), *(ago(days=-days) for days in range(1, 9))]
+    assert decide(points, Policy(keep_last=1), NOW).remove == ("3 hours", "2 hours")
+
+
+def test_a_lone_failed_one_goes() -> None:
+    assert decide([ago(good=False, hours=2)], Policy(keep_last=1), NOW).remove == ("2 hours",)
 
 
 def test_a_clock_that_was_ahead_pushes_nothing_out() -> None:
