@@ -21,6 +21,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 FAILED_GRACE: Final = timedelta(hours=1)
+# In a cloud a snapshot is ready only once it is uploaded, which may take longer than it is to the next run.
+PENDING_GRACE: Final = timedelta(days=1)
 AHEAD: Final = timedelta(minutes=5)
 FORMER: Final = timedelta(days=90)
 
@@ -76,6 +78,8 @@ class Point:
     good: bool
     former: str = ""
     """Uid of the disk that it was taken of, where another one has taken that disk's place."""
+    failed: bool = False
+    """Whether its driver reports an error; one that is neither good nor failed is pending."""
 
     def __post_init__(self) -> None:
         if self.taken.utcoffset() != timedelta(0):
@@ -154,7 +158,8 @@ def decide(
         for name in {point.former: point.name for point in counted if point.good and point.former}.values():
             why.setdefault(name, []).append("former disk's newest")
     for point in counted:
-        if not point.good and now - point.taken <= FAILED_GRACE:
+        grace = FAILED_GRACE if point.failed else PENDING_GRACE
+        if not point.good and now - point.taken <= grace:
             why[point.name] = ["may still become ready"]
         elif counted[0].taken > now:
             why.setdefault(point.name, ["the clock is behind"])

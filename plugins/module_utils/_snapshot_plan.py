@@ -92,7 +92,7 @@ def pruning(step: Step, wish: Wish, now: datetime, name: str = "", taken: dateti
 def _point(snapshot: Snapshot, disk: Disk) -> Point:
     """Return what retention sees of a snapshot; one that does not say of which disk it is, is taken for this one's."""
     former = "" if snapshot.disk_uid == disk.uid else snapshot.disk_uid
-    return Point(snapshot.name, snapshot.taken, snapshot.good, former)
+    return Point(snapshot.name, snapshot.taken, snapshot.good, former, bool(snapshot.error))
 
 
 def listing(plan: Iterable[Step], outcome: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -15,7 +15,7 @@ description:
   - Then removes the snapshots that the policy does not keep, a disk at a time, so that their space is freed.
   - It never removes the newest good snapshot of a disk, nor one that the collection did not make, nor one whose date
     cannot be true. The newest good one of a former disk of the same claim stays for 90 days after the present disk was
-    made. A failed snapshot counts for nothing, and goes after an hour.
+    made. A failed snapshot counts for nothing, and goes after an hour; one that is only not ready yet, after a day.
   - One disk's failure never stops the others; the module fails at the end and says which they were. A warning is put
     beside the claim of each as an Event.
   - Without any of the O(keep_last) to O(keep_within) options nothing is removed.

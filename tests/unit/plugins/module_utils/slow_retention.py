@@ -77,7 +77,7 @@ def judge(
     keep: list[Point] = []
     going: list[Point] = []
     for point in real:
-        fresh = not point.good and now <= point.taken + timedelta(hours=1)
+        fresh = not point.good and now <= point.taken + timedelta(hours=1 if point.failed else 24)
         (keep if why.get(point.name) or fresh or behind else going).append(point)
     share = Fraction(fraction)
     remove: list[Point] = []

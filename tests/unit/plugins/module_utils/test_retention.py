@@ -26,9 +26,9 @@ def at(text: str, good: bool = True) -> Point:
 
 
 def ago(good: bool = True, **since: float) -> Point:
-    """A snapshot of a time before NOW that goes by that time: "2 hours"."""
+    """A snapshot of a time before NOW, good or failed, that goes by that time: "2 hours"."""
     name = " ".join(f"{number} {unit}" for unit, number in since.items())
-    return Point(name, NOW - timedelta(**since), good)
+    return Point(name, NOW - timedelta(**since), good, failed=not good)
 
 
 def hourly(first: datetime, last: datetime) -> Iterator[Point]:
@@ -137,6 +137,12 @@ def test_of_two_taken_at_the_same_time_the_later_name_is_newer() -> None:
 def test_failed_ones_count_for_nothing(points: list[Point], removed: set[str]) -> None:
     for policy in (Policy(keep_last=1), Policy(keep_yearly=1), Policy(keep_within=timedelta(minutes=1))):
         assert set(decide(points, policy, NOW, 1.0).remove) == removed
+
+
+def test_a_pending_one_has_a_day_to_become_ready() -> None:
+    late, later = (replace(ago(good=False, hours=hours), failed=False) for hours in (24, 24.1))
+    verdict = decide([ago(hours=30), late, later], Policy(keep_last=1), NOW, 1.0)
+    assert (verdict.remove, verdict.keep["24 hours"]) == (("24.1 hours",), ("may still become ready",))
 
 
 def test_the_newest_good_one_stays_even_with_no_policy() -> None:

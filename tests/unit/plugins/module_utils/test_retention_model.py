@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,11 @@ CHANGES = {
     "Asia/Kathmandu": datetime(2026, 8, 31, 18, 15, tzinfo=UTC),
 }
 MINUTE = timedelta(minutes=1)
-DISKS = ("", "", "one", "two")
+# Whether good, of which former disk, and whether failed; most often as on a day without trouble.
+STATES = [
+    *[(True, "", False)] * 3,
+    *product((True, False), ("", "one", "two"), (True, False)),
+]
 FRACTIONS = st.sampled_from(["0.0", "0.1", "0.25", "0.29", "0.5", "0.7", "1.0"])
 
 steps = st.one_of(
@@ -50,7 +55,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Point], Policy, datetime]:
     zone, change = draw(st.sampled_from(sorted(CHANGES.items())))
     taken = draw(st.lists(steps, max_size=14))
     points = [
-        Point(f"s{number}", change + minutes * MINUTE, draw(st.integers(0, 3)) > 0, draw(st.sampled_from(DISKS)))
+        Point(f"s{number}", change + minutes * MINUTE, *draw(st.sampled_from(STATES)))
         for number, minutes in enumerate(taken)
     ]
     now = change + draw(st.one_of(steps, st.just(max(taken, default=0)), st.just(min(taken, default=0) - 3))) * MINUTE

@@ -115,6 +115,14 @@ def test_a_snapshot_that_never_comes_is_given_up() -> None:
     assert "it was not ready after 60 s" in result["message"]
 
 
+def test_one_that_is_still_uploaded_is_given_the_time() -> None:
+    pending, failed = snapshot(ago(hours=3), ready=False), snapshot(ago(hours=2), error="no room")
+    # What is looked at has not got on.
+    cluster = FakeCluster(claim("ann"), snapshot(ago(hours=4)), pending, failed, finish=lambda item: None)
+    result = run(cluster, take=False, keep_last=3, max_delete_fraction=1)
+    assert result["disks"][0]["removed"] == [failed["metadata"]["name"]]
+
+
 def test_a_disk_made_anew_does_not_push_out_what_the_lost_one_held() -> None:
     lost = [snapshot(ago(days=days), name=f"lost-{days}") for days in (12, 11, 10)]
     for item in lost:
