@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
-from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import from_the_future
+from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import AHEAD, from_the_future
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, STUDENT, Disk, moment
 
 Json = dict[str, Any]
@@ -124,7 +124,10 @@ def snapshot_of(item: Json) -> Snapshot:
     """Return what a VolumeSnapshot object says; a size or time in it that cannot be read is not known."""
     meta, status = item["metadata"], item.get("status") or {}
     annotations, disk = meta.get("annotations") or {}, claim_of(item)
-    taken = _time(taken_of(item))
+    taken, made = _time(taken_of(item)), moment(meta["creationTimestamp"])
+    of_claim = bool(((item.get("spec") or {}).get("source") or {}).get("persistentVolumeClaimName"))
+    # The clock is that of the driver's node. Only what was made known again is older than its object.
+    behind = taken is not None and of_claim and TAKEN not in annotations and made - taken > AHEAD
     return Snapshot(
         name=meta["name"],
         namespace=meta["namespace"],
@@ -133,14 +136,14 @@ def snapshot_of(item: Json) -> Snapshot:
         disk_uid=annotations.get(CLAIM_UID, ""),
         student=annotations.get(STUDENT) or disk,
         course=(meta.get("labels") or {}).get(COURSE, ""),
-        taken=taken or moment(meta["creationTimestamp"]),
+        taken=taken or made,
         ready=bool(status.get("readyToUse")),
         error=str((status.get("error") or {}).get("message") or ""),
         size=_size(status.get("restoreSize")),
         content=status.get("boundVolumeSnapshotContentName") or "",
         reason=annotations.get(REASON, ""),
         deleting=bool(meta.get("deletionTimestamp")),
-        strange=taken is None,
+        strange=taken is None or behind,
     )
 
 

@@ -204,7 +204,7 @@ def _prunings(plan: Iterable[Step], wish: Wish, now: datetime, taken: Mapping[st
     """Return what goes of each disk's snapshots, in the order of the plan."""
     nothing = Taken("", None, "")
     new = [(step, taken.get(step.disk.name, nothing)) for step in plan]
-    return [pruning(step, wish, now, found.name, found.time) for step, found in new]
+    return [pruning(step, wish, now, found.name, None if found.strange else found.time) for step, found in new]
 
 
 def _driver(cluster: Any, name: str, needed: bool) -> str:
@@ -235,7 +235,7 @@ def _row(step: Step, found: Taken | None, pruned: Pruning, errors: Mapping[str, 
         "message": " ".join(trouble) or step.why_not,
         "removed": [item.name for item in pruned.remove if not errors.get(item.name)],
         "held_back": list(pruned.held_back),
-        "strange": list(pruned.strange),
+        "strange": [*pruned.strange, *([found.name] if found and found.strange else [])],
     }
 
 

@@ -61,6 +61,8 @@ class Taken:
     """When the content was kept; None where it failed."""
     message: str
     """Why it failed; empty where it did not."""
+    strange: bool = False
+    """Whether that time cannot be true."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _look(cluster: Taker, group: str, order: Order, now: float, state: _Round) -
         snapshot = found.get(name)
         waited = now - pending.begun
         if snapshot is not None and snapshot.ready:
-            state.results[pending.disk.name] = Taken(name, snapshot.taken, "")
+            state.results[pending.disk.name] = Taken(name, snapshot.taken, "", snapshot.strange)
         elif snapshot is None and not trouble:
             state.results[pending.disk.name] = Taken(name, None, f"The snapshot {name} was deleted by somebody.")
         elif snapshot is not None and snapshot.error and waited >= min(PATIENCE, order.timeout):

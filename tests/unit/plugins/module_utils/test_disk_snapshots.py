@@ -83,6 +83,21 @@ def test_a_time_that_cannot_be_read_is_strange_and_stops_nothing(told: str, take
     assert (found.good, found.protects(NOW)) == (True, taken is not None)
 
 
+@pytest.mark.parametrize(
+    ("taken", "strange"),
+    [("2026-11-25T08:55:00Z", False), ("2026-11-25T08:54:59Z", True), ("1970-01-01T00:00:00Z", True)],
+)
+def test_one_that_is_older_than_its_object_has_the_time_of_a_clock_that_is_behind(taken: str, strange: bool) -> None:
+    item = snapshot("2026-11-25T09:00:00Z")
+    item["status"]["creationTime"] = taken
+    assert (snapshot_of(item).strange, snapshot_of(item).protects(NOW)) == (strange, not strange)
+    item["metadata"]["annotations"][TAKEN] = taken
+    assert not snapshot_of(item).strange
+    del item["metadata"]["annotations"][TAKEN]
+    item["spec"]["source"] = {"volumeSnapshotContentName": "known-again"}
+    assert not snapshot_of(item).strange
+
+
 def test_one_from_the_future_protects_nothing() -> None:
     assert snapshot_of(snapshot("2026-11-25T09:05:00Z")).protects(NOW)
     assert not snapshot_of(snapshot("2026-11-25T09:06:00Z")).protects(NOW)

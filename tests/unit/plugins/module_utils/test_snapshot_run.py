@@ -123,6 +123,18 @@ def test_one_that_is_still_uploaded_is_given_the_time() -> None:
     assert result["disks"][0]["removed"] == [failed["metadata"]["name"]]
 
 
+def test_a_node_whose_clock_is_behind_costs_no_snapshot() -> None:
+    def finish(item: Json) -> None:
+        ready(item)
+        item["status"]["creationTime"] = "2026-11-20T09:00:00Z"
+
+    behind, good = snapshot(ago(hours=1), name="behind"), snapshot(ago(hours=2), name="good")
+    behind["status"]["creationTime"] = ago(days=9)
+    cluster = FakeCluster(claim("ann"), behind, good, finish=finish)
+    (disk,) = run(cluster, keep_last=1, keep_daily=1, max_delete_fraction=1)["disks"]
+    assert (disk["state"], disk["removed"], disk["strange"]) == ("taken", [], ["behind", disk["snapshot"]])
+
+
 def test_a_disk_made_anew_does_not_push_out_what_the_lost_one_held() -> None:
     lost = [snapshot(ago(days=days), name=f"lost-{days}") for days in (12, 11, 10)]
     for item in lost:
