@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _retention
@@ -148,7 +148,7 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
     claims = cluster.list("PersistentVolumeClaim", "v1", namespace, DISKS)
     disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])
     snapshots = [snapshot_of(item) for item in cluster.each("VolumeSnapshot", API, namespace, OURS)]
-    now = datetime.now(UTC)
+    now = clock.date()
     plan = steps(disks, snapshots, wish, now)
     run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     wanted = [step.disk for step in plan if not step.why_not]
@@ -162,6 +162,8 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
     parallel, timeout = options["parallel"], options["timeout"]
     order = Order(namespace, options["snapshot_class"], options["reason"], run, now, parallel, timeout)
     taken = take_all(cluster, wanted, order, clock)
+    # A long run's own snapshots are from the future to the time at which it began.
+    now = clock.date()
     prunings = _prunings(plan, wish, now, taken)
     going = [snapshot for found in prunings for snapshot in found.remove]
     errors = remove_all(cluster, going, parallel, timeout, clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
@@ -22,6 +23,7 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.begun = datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -30,7 +32,7 @@ class FakeClock:
     @property
     def clock(self) -> Clock:
         """What the code under test takes."""
-        return Clock(lambda: self.seconds, self.sleep)
+        return Clock(lambda: self.seconds, self.sleep, lambda: self.begun + timedelta(seconds=self.seconds))
 
 
 class FakeCluster:

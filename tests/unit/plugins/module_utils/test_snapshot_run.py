@@ -135,6 +135,20 @@ def test_a_node_whose_clock_is_behind_costs_no_snapshot() -> None:
     assert (disk["state"], disk["removed"], disk["strange"]) == ("taken", [], ["behind", disk["snapshot"]])
 
 
+def test_those_that_a_long_run_takes_are_not_from_the_future() -> None:
+    clock = FakeClock()
+
+    def finish(item: Json) -> None:
+        if clock.seconds > 400:
+            ready(item)
+            item["status"]["creationTime"] = f"{clock.begun + timedelta(seconds=clock.seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+    old = snapshot(ago(days=1))
+    cluster = FakeCluster(claim("ann"), old, finish=finish)
+    report = snapshot_disks(cluster, options(keep_last=1, timeout=600), False, clock.clock)
+    assert [(disk["strange"], disk["removed"]) for disk in report.disks] == [([], [old["metadata"]["name"]])]
+
+
 def test_a_disk_made_anew_does_not_push_out_what_the_lost_one_held() -> None:
     lost = [snapshot(ago(days=days), name=f"lost-{days}") for days in (12, 11, 10)]
     for item in lost:
