@@ -26,7 +26,7 @@ class Wish:
     """Which snapshots stay; None removes nothing."""
     max_delete_fraction: float = 0.5
     min_age: float = 0
-    """Seconds: a disk whose newest good snapshot is younger gets no further one."""
+    """Seconds: a disk whose newest good snapshot, of this very disk, is younger gets no further one."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ def _why_not(disk: Disk, snapshots: Sequence[Snapshot], wish: Wish, now: datetim
         return "it is being deleted"
     if not disk.bound:
         return "it has no volume yet"
-    newest = max((item.taken for item in snapshots if item.protects(now)), default=None)
+    # Those of an earlier claim of this name hold nothing of what is on the disk now.
+    own = (item for item in snapshots if item.disk_uid in ("", disk.uid))
+    newest = max((item.taken for item in own if item.protects(now)), default=None)
     if newest is not None and timedelta(0) <= now - newest < timedelta(seconds=wish.min_age):
         return f"its newest is {(now - newest).total_seconds():.0f} s old"
     return ""

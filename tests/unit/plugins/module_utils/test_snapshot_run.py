@@ -271,6 +271,13 @@ def test_a_repeat_within_min_age_changes_nothing() -> None:
     assert run(cluster, min_age=300)["taken"] == 1
 
 
+def test_min_age_counts_none_of_an_earlier_claim_and_none_from_the_future() -> None:
+    earlier, ahead = snapshot(ago(minutes=10), name="earlier"), snapshot(ago(days=-1), name="ahead")
+    earlier["metadata"]["annotations"][CLAIM_UID] = "uid-of-an-earlier-claim"
+    cluster = FakeCluster(claim("ann"), earlier, ahead)
+    assert run(cluster, min_age=3600)["taken"] == 1
+
+
 def test_taking_none_only_prunes() -> None:
     cluster = FakeCluster(claim("ann"), *(snapshot(ago(days=days)) for days in (3, 2, 1)))
     result = run(cluster, take=False, keep_last=2)
