@@ -46,6 +46,8 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
 Json = dict[str, Any]
 
 LEAST = {"parallel": 1, "timeout": 1, "spread": 0, "min_age": 0}
+LONGEST = 366 * 24 * 3600
+"""Seconds that an option may name at most; no clock counts up to just any number."""
 CLOCK = Clock(time.monotonic, time.sleep)
 ARGUMENTS: Json = {
     **CHOICE,
@@ -125,6 +127,10 @@ def wish_of(options: Mapping[str, Any]) -> Wish:
     for name, least in LEAST.items():
         if options[name] < least:
             raise ValueError(f"{name} is {options[name]}; it is at least {least}.")
+        if name != "parallel" and options[name] > LONGEST:
+            raise ValueError(f"{name} is {options[name]}; it is at most {LONGEST}, the seconds of a year.")
+    if options["take"] and not (options["snapshot_class"] or "").strip():
+        raise ValueError("snapshot_class is empty; name a VolumeSnapshotClass (in the roles: storage_snapshot_class).")
     fraction = options["max_delete_fraction"]
     if not 0 < fraction <= 1:
         raise ValueError(f"max_delete_fraction is {fraction:g}; it is a share above 0, and 1 sets no limit.")
@@ -211,7 +217,8 @@ def _prunings(plan: Iterable[Step], wish: Wish, now: datetime, taken: Mapping[st
 
 def _driver(cluster: Any, name: str, needed: bool) -> str:
     """Return whose snapshots those of a class are; one that is needed and not there is refused."""
-    found = cluster.get("VolumeSnapshotClass", name, None, API)
+    # To ask for one without a name would be to list them all.
+    found = cluster.get("VolumeSnapshotClass", name, None, API) if name else None
     if found is None and needed:
         hint = "Name one that there is, or run the role storage, which makes it."
         raise ClusterError("take snapshots with", f"VolumeSnapshotClass {name}", "it is not there", hint, 404)

@@ -45,8 +45,8 @@ options:
     default: asked for
   min_age:
     description:
-      - Seconds; a disk whose newest good snapshot is younger gets no further one. Those of a former disk of the same claim
-        do not count.
+      - Seconds; a disk whose newest good snapshot is younger gets no further one.
+      - Those of a former disk of the same claim do not count.
     type: int
     default: 0
   max_delete_fraction:

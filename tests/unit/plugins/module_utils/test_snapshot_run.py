@@ -284,6 +284,12 @@ def test_taking_none_only_prunes() -> None:
     assert (result["taken"], result["removed"], len(cluster.names("VolumeSnapshot"))) == (0, 1, 2)
 
 
+def test_only_to_prune_no_class_is_needed() -> None:
+    cluster = FakeCluster(claim("ann"), *(snapshot(ago(days=days)) for days in (2, 1)))
+    result = run(cluster, take=False, snapshot_class="", keep_last=1)
+    assert (result["taken"], result["removed"]) == (0, 1)
+
+
 def test_a_snapshot_that_is_going_is_neither_good_nor_counted() -> None:
     going = snapshot(ago(hours=1))
     going["metadata"]["deletionTimestamp"] = ago(minutes=1)
@@ -307,6 +313,14 @@ def test_one_that_cannot_be_read_stops_nothing_and_is_told() -> None:
     [
         ({"namespace": ""}, "namespace is empty; name the one that the hub is in, such as jupyterhub."),
         ({"parallel": 0}, "parallel is 0; it is at least 1."),
+        ({"min_age": 10**15}, "min_age is 1000000000000000; it is at most 31622400, the seconds of a year."),
+        ({"spread": 10**15}, "spread is 1000000000000000; it is at most 31622400"),
+        ({"timeout": 10**15}, "timeout is 1000000000000000; it is at most 31622400"),
+        (
+            {"snapshot_class": ""},
+            r"snapshot_class is empty; name a VolumeSnapshotClass \(in the roles: storage_snapshot_class\)\.",
+        ),
+        ({"snapshot_class": " "}, "snapshot_class is empty"),
         ({"max_delete_fraction": 0}, "max_delete_fraction is 0; it is a share above 0, and 1 sets no limit."),
         ({"keep_last": 0}, "keeps nothing"),
         ({"keep_last": 1, "timezone": "Mars/Base"}, "Mars/Base"),
