@@ -115,6 +115,45 @@ def test_a_snapshot_that_never_comes_is_given_up() -> None:
     assert "it was not ready after 60 s" in result["message"]
 
 
+def passing(status: int) -> ClusterError:
+    """An answer after which the same may well succeed."""
+    return ClusterError("create", "VolumeSnapshot x", "not now", "Try again.", status)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["refused", "answer lost"])
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_an_api_server_in_trouble_is_asked_again(status: int, lost: bool) -> None:
+    cluster = FakeCluster(claim("ann"), claim("bob"))
+    cluster.answers, cluster.lost = [passing(status), None, passing(status)], lost
+    result = run(cluster)
+    assert (states(result), result["message"]) == ({"ann": "taken", "bob": "taken"}, "")
+    assert len(cluster.names("VolumeSnapshot")) == 2
+
+
+def test_an_api_server_that_stays_in_trouble_is_waited_for_once_not_disk_by_disk() -> None:
+    cluster = FakeCluster(*(claim(f"s{number:03d}") for number in range(50)))
+    cluster.refused = {f"claim-s{number:03d}": passing(503) for number in range(50)}
+    clock = FakeClock()
+    report = snapshot_disks(cluster, options(parallel=5, timeout=60), False, clock.clock)
+    assert (report.count("failed"), "not now" in report.message) == (50, True)
+    assert 60 <= clock.seconds < 90
+    # Five of them every five seconds, and each of the others once.
+    assert cluster.asked < 5 * 14 + 45 + 50
+
+
+def test_once_one_is_made_the_others_are_waited_for_again() -> None:
+    cluster = FakeCluster(*(claim(f"s{number}") for number in range(4)))
+    cluster.answers = [*[passing(503)] * 14, None, passing(503), None, passing(503)]
+    result = run(cluster, parallel=1, timeout=60)
+    assert list(states(result).values()) == ["failed", "failed", "taken", "taken"]
+
+
+def test_one_of_that_name_that_is_not_of_this_run_is_told() -> None:
+    cluster = FakeCluster(claim("ann"))
+    cluster.answers = [ClusterError("create", "VolumeSnapshot x", "it exists already", "", 409)]
+    assert states(run(cluster)) == {"ann": "failed"}
+
+
 def test_one_that_is_still_uploaded_is_given_the_time() -> None:
     pending, failed = snapshot(ago(hours=3), ready=False), snapshot(ago(hours=2), error="no room")
     # What is looked at has not got on.
