@@ -25,6 +25,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     chosen,
     disk_of,
     moment,
+    required_namespace,
 )
 
 Json = dict[str, Any]
@@ -39,7 +40,7 @@ def rows(disks: Iterable[Disk], snapshots: Iterable[Snapshot], used: Mapping[str
 
 
 def _row(disk: Disk, snapshots: Iterable[Snapshot], used: int | None, now: datetime) -> Json:
-    every = [item for item in snapshots if item.good]
+    every = [item for item in snapshots if item.protects(now)]
     good = [item.taken for item in every]
     # Those of an earlier claim of this name can be restored from, but hold nothing of what is on the disk now.
     last = max((item.taken for item in every if item.disk_uid in ("", disk.uid)), default=None)
@@ -77,7 +78,7 @@ def disk_info(cluster: Any, options: Mapping[str, Any]) -> tuple[list[Json], lis
         ClusterError: the cluster does not answer.
         SelectionError: no disk can be meant.
     """
-    namespace = options["namespace"]
+    namespace = required_namespace(options)
     cluster.expect_uid(options["cluster_uid"])
     claims = cluster.list("PersistentVolumeClaim", "v1", namespace, DISKS)
     disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])

@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from operator import attrgetter
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 FAILED_GRACE: Final = timedelta(hours=1)
+# In a cloud a snapshot is ready only once it is uploaded, which may take longer than it is to the next run.
+PENDING_GRACE: Final = timedelta(days=1)
 AHEAD: Final = timedelta(minutes=5)
+FORMER: Final = timedelta(days=90)
 
 COUNTS: Final = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
 ARGUMENTS: Final[dict[str, Any]] = {
@@ -73,6 +76,10 @@ class Point:
     name: str
     taken: datetime
     good: bool
+    former: str = ""
+    """Uid of the disk that it was taken of, where another one has taken that disk's place."""
+    failed: bool = False
+    """Whether its driver reports an error; one that is neither good nor failed is pending."""
 
     def __post_init__(self) -> None:
         if self.taken.utcoffset() != timedelta(0):
@@ -122,12 +129,21 @@ def policy_if_any(options: Mapping[str, Any]) -> Policy | None:
     return policy_of(options)
 
 
-def decide(points: Sequence[Point], policy: Policy, now: datetime, max_delete_fraction: float = 0.5) -> Verdict:
+def decide(
+    points: Sequence[Point],
+    policy: Policy,
+    now: datetime,
+    max_delete_fraction: float = 0.5,
+    made: datetime | None = None,
+) -> Verdict:
     """Say which snapshots of one disk stay and which go.
 
-    ``points`` are all snapshots of the disk, in any order. At most ``max_delete_fraction`` (0 to 1) of them, rounded
-    down, go in one run, so a disk that has fewer than 1/fraction snapshots loses none. With 0.5 that is only a lone
-    one, which stays anyway unless it failed; then it goes once there is another.
+    ``points`` are all snapshots of the disk, in any order. At most ``max_delete_fraction`` (0 to 1) of the good ones,
+    rounded down, go in one run, so a disk that has fewer than 1/fraction of them loses none; with 0.5 that is only a
+    lone one, which stays anyway. The same share of those that are not good, rounded up, may go beside them.
+
+    ``made`` is when the disk was made. For some time after, or always where that is not known, the newest good one of
+    each former disk stays as well: what the student lost with that disk may be in no other.
 
     Raises:
         ValueError: a name occurs twice, ``now`` has no time zone or the fraction is out of range; the message is one
@@ -135,23 +151,42 @@ def decide(points: Sequence[Point], policy: Policy, now: datetime, max_delete_fr
     """
     _check(points, now, max_delete_fraction)
     in_order = sorted(points, key=attrgetter("taken", "name"))
-    strange = tuple(point.name for point in in_order if point.taken - now > AHEAD)
-    counted = [point for point in in_order if point.taken - now <= AHEAD]
+    strange = tuple(point.name for point in in_order if from_the_future(point.taken, now))
+    counted = [point for point in in_order if not from_the_future(point.taken, now)]
     why = _reasons([point for point in reversed(counted) if point.good], policy)
+    if made is None or now - made <= FORMER:
+        for name in {point.former: point.name for point in counted if point.good and point.former}.values():
+            why.setdefault(name, []).append("former disk's newest")
     for point in counted:
-        if not point.good and now - point.taken <= FAILED_GRACE:
+        grace = FAILED_GRACE if point.failed else PENDING_GRACE
+        if not point.good and now - point.taken <= grace:
             why[point.name] = ["may still become ready"]
         elif counted[0].taken > now:
             why.setdefault(point.name, ["the clock is behind"])
-    going = [point.name for point in counted if point.name not in why]
-    # The shortest decimal is what the user wrote: 0.29 of 100 is 29, although the float is a little less.
-    most = floor(Fraction(str(max_delete_fraction)) * len(points))
+    going = [point for point in counted if point.name not in why]
+    now_going = _within_bounds(counted, going, max_delete_fraction)
     return Verdict(
         keep={point.name: tuple(why[point.name]) for point in counted if point.name in why},
-        remove=tuple(going[:most]),
-        held_back=tuple(going[most:]),
+        remove=tuple(point.name for point in going if point.name in now_going),
+        held_back=tuple(point.name for point in going if point.name not in now_going),
         strange=strange,
     )
+
+
+def _within_bounds(counted: Sequence[Point], going: Sequence[Point], max_delete_fraction: float) -> set[str]:
+    """The names of those that may go in one run, of the ones that are to go, oldest first."""
+    # The shortest decimal is what the user wrote: 0.29 of 100 is 29, although the float is a little less.
+    share = Fraction(str(max_delete_fraction))
+    good = [point.name for point in going if point.good]
+    others = [point.name for point in going if not point.good]
+    number = sum(1 for point in counted if point.good)
+    # Rounded up, since a lone failed one would stay for ever.
+    return {*good[: floor(share * number)], *others[: ceil(share * (len(counted) - number))]}
+
+
+def from_the_future(taken: datetime, now: datetime) -> bool:
+    """Say whether a snapshot is dated so far ahead that a clock was wrong; such a one tells nothing of the present."""
+    return taken - now > AHEAD
 
 
 def _check(points: Sequence[Point], now: datetime, max_delete_fraction: float) -> None:

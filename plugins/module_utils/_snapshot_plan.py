@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk
 from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import Point, Policy, decide
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, moment
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Wish:
     """Which snapshots stay; None removes nothing."""
     max_delete_fraction: float = 0.5
     min_age: float = 0
-    """Seconds: a disk whose newest good snapshot is younger gets no further one."""
+    """Seconds: a disk whose newest good snapshot, of this very disk, is younger gets no further one."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Pruning:
     held_back: tuple[str, ...] = ()
     """Names of those that would go as well, were it not more than may go in one run."""
     strange: tuple[str, ...] = ()
-    """Names of those from the future, which nothing touches."""
+    """Names of those whose date cannot be true, which nothing touches."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ def _why_not(disk: Disk, snapshots: Sequence[Snapshot], wish: Wish, now: datetim
         return "it is being deleted"
     if not disk.bound:
         return "it has no volume yet"
-    newest = max((item.taken for item in snapshots if item.good), default=None)
+    # Those of an earlier claim of this name hold nothing of what is on the disk now.
+    own = (item for item in snapshots if item.disk_uid in ("", disk.uid))
+    newest = max((item.taken for item in own if item.protects(now)), default=None)
     if newest is not None and timedelta(0) <= now - newest < timedelta(seconds=wish.min_age):
         return f"its newest is {(now - newest).total_seconds():.0f} s old"
     return ""
@@ -79,12 +81,20 @@ def pruning(step: Step, wish: Wish, now: datetime, name: str = "", taken: dateti
     if wish.policy is None:
         return Pruning()
     known = {item.name: item for item in step.snapshots if not item.deleting}
-    points = [Point(item.name, item.taken, item.good) for item in known.values()]
+    points = [_point(item, step.disk) for item in known.values() if not item.strange]
     if taken is not None:
         points.append(Point(name, taken, True))
-    verdict = decide(points, wish.policy, now, wish.max_delete_fraction)
+    made = moment(step.disk.created) if step.disk.created else None
+    verdict = decide(points, wish.policy, now, wish.max_delete_fraction, made)
     remove = tuple(known[name] for name in verdict.remove if name in known)
-    return Pruning(remove, verdict.held_back, verdict.strange)
+    strange = tuple(item.name for item in known.values() if item.strange)
+    return Pruning(remove, verdict.held_back, verdict.strange + strange)
+
+
+def _point(snapshot: Snapshot, disk: Disk) -> Point:
+    """Return what retention sees of a snapshot; one that does not say of which disk it is, is taken for this one's."""
+    former = "" if snapshot.disk_uid == disk.uid else snapshot.disk_uid
+    return Point(snapshot.name, snapshot.taken, snapshot.good, former, bool(snapshot.error))
 
 
 def listing(plan: Iterable[Step], outcome: Iterable[Mapping[str, Any]]) -> dict[str, str]:

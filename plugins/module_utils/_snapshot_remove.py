@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
@@ -23,6 +24,10 @@ class Remover(Deletes, Gets, Patches, Protocol):
     """What this file needs of a cluster."""
 
 
+def _present() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Clock:
     """How time passes; a test has its own."""
@@ -30,6 +35,8 @@ class Clock:
     now: Callable[[], float]
     """Seconds of a clock that never jumps."""
     sleep: Callable[[float], None]
+    date: Callable[[], datetime] = _present
+    """The present time."""
 
 
 def remove_all(

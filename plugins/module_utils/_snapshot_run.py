@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _retention
@@ -40,11 +40,14 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     DISKS,
     chosen,
     disk_of,
+    required_namespace,
 )
 
 Json = dict[str, Any]
 
 LEAST = {"parallel": 1, "timeout": 1, "spread": 0, "min_age": 0}
+LONGEST = 366 * 24 * 3600
+"""Seconds that an option may name at most; no clock counts up to just any number."""
 CLOCK = Clock(time.monotonic, time.sleep)
 ARGUMENTS: Json = {
     **CHOICE,
@@ -124,6 +127,10 @@ def wish_of(options: Mapping[str, Any]) -> Wish:
     for name, least in LEAST.items():
         if options[name] < least:
             raise ValueError(f"{name} is {options[name]}; it is at least {least}.")
+        if name != "parallel" and options[name] > LONGEST:
+            raise ValueError(f"{name} is {options[name]}; it is at most {LONGEST}, the seconds of a year.")
+    if options["take"] and not (options["snapshot_class"] or "").strip():
+        raise ValueError("snapshot_class is empty; name a VolumeSnapshotClass (in the roles: storage_snapshot_class).")
     fraction = options["max_delete_fraction"]
     if not 0 < fraction <= 1:
         raise ValueError(f"max_delete_fraction is {fraction:g}; it is a share above 0, and 1 sets no limit.")
@@ -139,7 +146,7 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
         ValueError: an option cannot be meant; nothing was changed.
     """
     wish = wish_of(options)
-    namespace = options["namespace"]
+    namespace = required_namespace(options)
     cluster.expect_uid(options["cluster_uid"])
     driver = _driver(cluster, options["snapshot_class"], wish.take)
     if options["spread"] and not check:
@@ -147,7 +154,7 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
     claims = cluster.list("PersistentVolumeClaim", "v1", namespace, DISKS)
     disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])
     snapshots = [snapshot_of(item) for item in cluster.each("VolumeSnapshot", API, namespace, OURS)]
-    now = datetime.now(UTC)
+    now = clock.date()
     plan = steps(disks, snapshots, wish, now)
     run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     wanted = [step.disk for step in plan if not step.why_not]
@@ -161,6 +168,8 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
     parallel, timeout = options["parallel"], options["timeout"]
     order = Order(namespace, options["snapshot_class"], options["reason"], run, now, parallel, timeout)
     taken = take_all(cluster, wanted, order, clock)
+    # A long run's own snapshots are from the future to the time at which it began.
+    now = clock.date()
     prunings = _prunings(plan, wish, now, taken)
     going = [snapshot for found in prunings for snapshot in found.remove]
     errors = remove_all(cluster, going, parallel, timeout, clock)
@@ -203,12 +212,13 @@ def _prunings(plan: Iterable[Step], wish: Wish, now: datetime, taken: Mapping[st
     """Return what goes of each disk's snapshots, in the order of the plan."""
     nothing = Taken("", None, "")
     new = [(step, taken.get(step.disk.name, nothing)) for step in plan]
-    return [pruning(step, wish, now, found.name, found.time) for step, found in new]
+    return [pruning(step, wish, now, found.name, None if found.strange else found.time) for step, found in new]
 
 
 def _driver(cluster: Any, name: str, needed: bool) -> str:
     """Return whose snapshots those of a class are; one that is needed and not there is refused."""
-    found = cluster.get("VolumeSnapshotClass", name, None, API)
+    # To ask for one without a name would be to list them all.
+    found = cluster.get("VolumeSnapshotClass", name, None, API) if name else None
     if found is None and needed:
         hint = "Name one that there is, or run the role storage, which makes it."
         raise ClusterError("take snapshots with", f"VolumeSnapshotClass {name}", "it is not there", hint, 404)
@@ -234,7 +244,7 @@ def _row(step: Step, found: Taken | None, pruned: Pruning, errors: Mapping[str, 
         "message": " ".join(trouble) or step.why_not,
         "removed": [item.name for item in pruned.remove if not errors.get(item.name)],
         "held_back": list(pruned.held_back),
-        "strange": list(pruned.strange),
+        "strange": [*pruned.strange, *([found.name] if found and found.strange else [])],
     }
 
 

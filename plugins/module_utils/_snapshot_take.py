@@ -8,11 +8,11 @@ Private to the collection: it may change in any release.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import PASSING, ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster_verbs import Creates, Lists
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
     API,
@@ -29,6 +29,8 @@ Json = dict[str, Any]
 GROUP = 100
 # Seconds after which a reported error is believed; the driver may try again and succeed before.
 PATIENCE = 30.0
+# Seconds until a snapshot is asked for again that an API server in trouble did not make.
+PAUSE = 5.0
 
 
 class Taker(Creates, Lists, Protocol):
@@ -61,21 +63,29 @@ class Taken:
     """When the content was kept; None where it failed."""
     message: str
     """Why it failed; empty where it did not."""
+    strange: bool = False
+    """Whether that time cannot be true."""
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """A disk whose snapshot was asked for at ``begun``, in seconds of the clock."""
+    """A disk whose snapshot is wanted since ``begun``, in seconds of the clock."""
 
     disk: Disk
     group: str
     begun: float
+    asked: float | None = None
+    """When it was last asked for in vain; the answer may have been lost, and the snapshot made."""
 
 
 @dataclass
 class _Round:
     """The disks under way, by the name of their snapshot, and the results by the name of the claim."""
 
+    unmade: dict[str, _Pending] = field(default_factory=dict)
+    """Those whose snapshot the API server could not make so far."""
+    in_vain: bool = False
+    """Whether one was given up on for that and none was made since: no further one is waited for then."""
     going: dict[str, _Pending] = field(default_factory=dict)
     results: dict[str, Taken] = field(default_factory=dict)
 
@@ -88,26 +98,40 @@ def take_all(cluster: Taker, disks: Iterable[Disk], order: Order, clock: Clock) 
     waiting = list(disks)
     state = _Round()
     begun = 0
-    while waiting or state.going:
-        while waiting and len(state.going) < order.parallel:
+    while waiting or state.unmade or state.going:
+        for pending in list(state.unmade.values()):
+            if pending.asked is None or clock.now() - pending.asked >= PAUSE:
+                _begin(cluster, pending, order, clock.now(), state)
+        while waiting and len(state.unmade) + len(state.going) < order.parallel:
             pending = _Pending(waiting.pop(0), f"{order.run}-{begun // GROUP}", clock.now())
-            _begin(cluster, pending, order, state)
+            _begin(cluster, pending, order, pending.begun, state)
             begun += 1
         for group in sorted({pending.group for pending in state.going.values()}):
             _look(cluster, group, order, clock.now(), state)
-        if state.going:
+        if state.unmade or state.going:
             clock.sleep(0.5)
     return state.results
 
 
-def _begin(cluster: Taker, pending: _Pending, order: Order, state: _Round) -> None:
+def _begin(cluster: Taker, pending: _Pending, order: Order, now: float, state: _Round) -> None:
+    """Ask for a snapshot, again if need be; what passes by itself has as long as a snapshot has to become ready."""
     item = manifest(pending.disk, order.snapshot_class, order.now, pending.group, order.reason)
+    name = item["metadata"]["name"]
+    state.unmade.pop(name, None)
     try:
         cluster.create(item)
     except ClusterError as error:
-        state.results[pending.disk.name] = Taken("", None, str(error))
-    else:
-        state.going[item["metadata"]["name"]] = pending
+        made_before = error.status == 409 and pending.asked is not None
+        passes = error.status in PASSING
+        if passes and not state.in_vain and now - pending.begun < order.timeout:
+            state.unmade[name] = replace(pending, asked=now)
+            return
+        if not made_before:
+            state.in_vain = state.in_vain or passes
+            state.results[pending.disk.name] = Taken("", None, str(error))
+            return
+    state.in_vain = False
+    state.going[name] = replace(pending, begun=now)
 
 
 def _look(cluster: Taker, group: str, order: Order, now: float, state: _Round) -> None:
@@ -122,7 +146,7 @@ def _look(cluster: Taker, group: str, order: Order, now: float, state: _Round) -
         snapshot = found.get(name)
         waited = now - pending.begun
         if snapshot is not None and snapshot.ready:
-            state.results[pending.disk.name] = Taken(name, snapshot.taken, "")
+            state.results[pending.disk.name] = Taken(name, snapshot.taken, "", snapshot.strange)
         elif snapshot is None and not trouble:
             state.results[pending.disk.name] = Taken(name, None, f"The snapshot {name} was deleted by somebody.")
         elif snapshot is not None and snapshot.error and waited >= min(PATIENCE, order.timeout):

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import OURS, Snapshot, snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    OURS,
+    TAKEN,
+    Snapshot,
+    snapshot_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import DISKS, STUDENT
 from ansible_collections.campus.jupyterhub.tests.cluster.support import CHECKOUT, Kube, Site, wait_until
 from kubernetes import client, config
@@ -157,10 +162,8 @@ class World:
 
     def date(self, snapshot: Snapshot, taken: datetime) -> None:
         """Let a snapshot have been taken at another time."""
-        body = {"status": {"creationTime": f"{taken:%Y-%m-%dT%H:%M:%SZ}"}}
-        self.objects.patch_namespaced_custom_object_status(
-            *GROUP, self.namespace, "volumesnapshots", snapshot.name, body
-        )
+        body = {"metadata": {"annotations": {TAKEN: f"{taken:%Y-%m-%dT%H:%M:%SZ}"}}}
+        self.objects.patch_namespaced_custom_object(*GROUP, self.namespace, "volumesnapshots", snapshot.name, body)
 
     def handles(self) -> set[str]:
         """The ids by which the contents in the cluster name what the drivers keep."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
@@ -22,6 +23,7 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.begun = datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -30,7 +32,7 @@ class FakeClock:
     @property
     def clock(self) -> Clock:
         """What the code under test takes."""
-        return Clock(lambda: self.seconds, self.sleep)
+        return Clock(lambda: self.seconds, self.sleep, lambda: self.begun + timedelta(seconds=self.seconds))
 
 
 class FakeCluster:
@@ -49,6 +51,11 @@ class FakeCluster:
         """Why objects of a kind cannot be listed."""
         self.refused: dict[str, ClusterError] = {}
         """Why no snapshot can be made, by the name of the claim."""
+        self.answers: list[ClusterError | None] = []
+        """What comes of the next attempts to make a snapshot; None is success."""
+        self.lost = False
+        """Whether only the answer fails, not what was asked for."""
+        self.asked = 0
         self._finish = finish or ready
         for item in items:
             self._put(item)
@@ -117,10 +124,18 @@ class FakeCluster:
         """Make an object."""
         name = item["metadata"]["name"]
         claim = (item.get("spec") or {}).get("source", {}).get("persistentVolumeClaimName")
+        self.asked += 1
         if claim in self.refused:
             raise self.refused[claim]
+        trouble = self.answers.pop(0) if self.answers and claim else None
+        if trouble and not self.lost:
+            raise trouble
+        if name in self.objects.get(item["kind"], {}):
+            raise ClusterError("create", f"{item['kind']} {name}", "it exists already", "", 409)
         item["metadata"].update(uid=f"uid-{name}", creationTimestamp="2026-11-25T09:00:00Z")
         self._put(item)
+        if trouble:
+            raise trouble
         return item
 
     def patch(self, kind: str, name: str, namespace: str | None, body: Json, api_version: str = "v1") -> Json:

@@ -56,22 +56,41 @@ def words(point: Point, good: Sequence[Point], policy: Policy) -> set[str]:
     return kept or (set() if later else {"newest"})
 
 
-def judge(points: Sequence[Point], policy: Policy, now: datetime, fraction: str) -> tuple[dict[str, set[str]], Verdict]:
+def last_of_a_lost_disk(point: Point, good: Sequence[Point]) -> bool:
+    """Whether nothing good tells more of a disk that is gone."""
+    same = [other for other in good if other.former == point.former]
+    return point.former != "" and not any(newer(other, point) for other in same)
+
+
+def judge(
+    points: Sequence[Point], policy: Policy, now: datetime, fraction: str, made: datetime
+) -> tuple[dict[str, set[str]], Verdict]:
     """The rules that keep each good snapshot, and the verdict, its reasons left out."""
     strange = [point for point in points if point.taken > now + timedelta(minutes=5)]
     real = [point for point in points if point not in strange]
     good = [point for point in real if point.good]
     why = {point.name: words(point, good, policy) for point in good}
+    if not now > made + timedelta(days=90):
+        for point in good:
+            why[point.name] |= {"former"} if last_of_a_lost_disk(point, good) else set()
     behind = all(point.taken > now for point in real)
     keep: list[Point] = []
     going: list[Point] = []
     for point in real:
-        fresh = not point.good and now <= point.taken + timedelta(hours=1)
+        fresh = not point.good and now <= point.taken + timedelta(hours=1 if point.failed else 24)
         (keep if why.get(point.name) or fresh or behind else going).append(point)
+    share = Fraction(fraction)
     remove: list[Point] = []
-    while len(remove) < len(going) and Fraction(len(remove) + 1) <= Fraction(fraction) * len(points):
-        left = [point for point in going if point not in remove]
-        remove.append(next(point for point in left if not any(newer(point, other) for other in left)))
+    bad = [point for point in real if not point.good]
+    for kind in (good, bad):
+        gone: list[Point] = []
+        while left := [point for point in going if point in kind and point not in gone]:
+            allowance = share * len(kind) - len(gone)
+            # A good one goes only where all of it is allowed, another where any part of it is.
+            if allowance <= 0 or (kind is good and allowance < 1):
+                break
+            gone.append(next(point for point in left if not any(newer(point, other) for other in left)))
+        remove += gone
     held_back = [point for point in going if point not in remove]
     verdict = Verdict(dict.fromkeys(names(keep), ()), names(remove), names(held_back), names(strange))
     return {name: kept for name, kept in why.items() if kept}, verdict

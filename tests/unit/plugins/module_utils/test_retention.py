@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ def at(text: str, good: bool = True) -> Point:
 
 
 def ago(good: bool = True, **since: float) -> Point:
-    """A snapshot of a time before NOW that goes by that time: "2 hours"."""
+    """A snapshot of a time before NOW, good or failed, that goes by that time: "2 hours"."""
     name = " ".join(f"{number} {unit}" for unit, number in since.items())
-    return Point(name, NOW - timedelta(**since), good)
+    return Point(name, NOW - timedelta(**since), good, failed=not good)
 
 
 def hourly(first: datetime, last: datetime) -> Iterator[Point]:
@@ -138,9 +139,34 @@ def test_failed_ones_count_for_nothing(points: list[Point], removed: set[str]) -
         assert set(decide(points, policy, NOW, 1.0).remove) == removed
 
 
+def test_a_pending_one_has_a_day_to_become_ready() -> None:
+    late, later = (replace(ago(good=False, hours=hours), failed=False) for hours in (24, 24.1))
+    verdict = decide([ago(hours=30), late, later], Policy(keep_last=1), NOW, 1.0)
+    assert (verdict.remove, verdict.keep["24 hours"]) == (("24.1 hours",), ("may still become ready",))
+
+
 def test_the_newest_good_one_stays_even_with_no_policy() -> None:
     verdict = decide([ago(hours=2), ago(hours=3), ago(good=False, hours=1.5)], Policy(), NOW, 1.0)
     assert verdict.keep == {"2 hours": ("newest good one",)}
+
+
+@pytest.mark.parametrize(
+    ("made", "stays"),
+    [(timedelta(days=1), True), (timedelta(days=90), True), (timedelta(days=91), False), (None, True)],
+    ids=["yesterday", "90 days ago", "earlier", "not known"],
+)
+def test_what_a_disk_that_is_gone_held_last_stays_a_while(made: timedelta | None, stays: bool) -> None:
+    points = [
+        replace(ago(days=300), former="one"),
+        replace(ago(days=200), former="one"),
+        replace(ago(days=200, hours=-1, good=False), former="one"),
+        replace(ago(days=100), former="two"),
+        *(ago(hours=hours) for hours in range(4)),
+    ]
+    verdict = decide(points, Policy(keep_last=3), NOW, 1.0, NOW - made if made else None)
+    kept = {"200 days": ("former disk's newest",), "100 days": ("former disk's newest",)} if stays else {}
+    last = dict.fromkeys(("2 hours", "1 hours", "0 hours"), ("last",))
+    assert verdict.keep == {**kept, **last}
 
 
 @pytest.mark.parametrize(
@@ -165,16 +191,24 @@ def test_no_more_than_a_fraction_goes_in_one_run(number: int, fraction: float, r
     assert list(verdict.held_back) == oldest_first[removed:]
 
 
-def test_failed_ones_are_part_of_the_fraction() -> None:
-    points = [ago(hours=0), ago(hours=3), ago(good=False, hours=2), ago(good=False, hours=4)]
-    verdict = decide(points, Policy(keep_last=1), NOW)
-    assert (verdict.remove, verdict.held_back) == (("4 hours", "3 hours"), ("2 hours",))
+@pytest.mark.parametrize(
+    ("good", "failed", "fraction", "gone"),
+    [(10, 12, 0.5, (5, 6)), (10, 0, 0.5, (5, 0)), (3, 3, 0.5, (1, 2)), (9, 12, 0.1, (0, 2)), (9, 12, 0.0, (0, 0))],
+)
+def test_failed_ones_let_no_more_good_ones_go(good: int, failed: int, fraction: float, gone: tuple[int, int]) -> None:
+    points = [*(ago(days=day) for day in range(good)), *(ago(good=False, hours=2 + hour) for hour in range(failed))]
+    verdict = decide(points, Policy(keep_last=1), NOW, fraction)
+    assert tuple(sum(name.endswith(unit) for name in verdict.remove) for unit in ("days", "hours")) == gone
+    assert len(verdict.held_back) == good - 1 + failed - sum(gone)
 
 
-def test_a_lone_failed_one_goes_once_there_is_another() -> None:
-    failed = ago(good=False, hours=2)
-    assert decide([failed], Policy(keep_last=1), NOW).held_back == ("2 hours",)
-    assert decide([failed, ago(good=False, hours=0)], Policy(keep_last=1), NOW).remove == ("2 hours",)
+def test_those_from_the_future_let_no_more_go() -> None:
+    points = [*(ago(hours=hours) for hours in range(4)), *(ago(days=-days) for days in range(1, 9))]
+    assert decide(points, Policy(keep_last=1), NOW).remove == ("3 hours", "2 hours")
+
+
+def test_a_lone_failed_one_goes() -> None:
+    assert decide([ago(good=False, hours=2)], Policy(keep_last=1), NOW).remove == ("2 hours",)
 
 
 def test_a_clock_that_was_ahead_pushes_nothing_out() -> None:
@@ -188,6 +222,11 @@ def test_a_clock_that_was_ahead_pushes_nothing_out() -> None:
 def test_a_few_minutes_ahead_are_no_surprise() -> None:
     verdict = decide([ago(hours=1), ago(minutes=-5)], Policy(keep_last=1), NOW, 1.0)
     assert (list(verdict.keep), verdict.remove, verdict.strange) == (["-5 minutes"], ("1 hours",), ())
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(-1, False), (0, False), (5, False), (5.01, True), (10**6, True)])
+def test_what_is_dated_more_than_five_minutes_ahead_is_from_the_future(minutes: float, expected: bool) -> None:
+    assert retention.from_the_future(NOW + timedelta(minutes=minutes), NOW) is expected
 
 
 def test_a_clock_that_is_behind_removes_nothing() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID, TAKEN
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_run import ARGUMENTS, snapshot_disks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_snapshots import (
@@ -112,6 +113,92 @@ def test_a_snapshot_that_never_comes_is_given_up() -> None:
     result = run(FakeCluster(claim("ann"), finish=lambda item: None), timeout=60)
     assert states(result) == {"ann": "failed"}
     assert "it was not ready after 60 s" in result["message"]
+
+
+def passing(status: int) -> ClusterError:
+    """An answer after which the same may well succeed."""
+    return ClusterError("create", "VolumeSnapshot x", "not now", "Try again.", status)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["refused", "answer lost"])
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_an_api_server_in_trouble_is_asked_again(status: int, lost: bool) -> None:
+    cluster = FakeCluster(claim("ann"), claim("bob"))
+    cluster.answers, cluster.lost = [passing(status), None, passing(status)], lost
+    result = run(cluster)
+    assert (states(result), result["message"]) == ({"ann": "taken", "bob": "taken"}, "")
+    assert len(cluster.names("VolumeSnapshot")) == 2
+
+
+def test_an_api_server_that_stays_in_trouble_is_waited_for_once_not_disk_by_disk() -> None:
+    cluster = FakeCluster(*(claim(f"s{number:03d}") for number in range(50)))
+    cluster.refused = {f"claim-s{number:03d}": passing(503) for number in range(50)}
+    clock = FakeClock()
+    report = snapshot_disks(cluster, options(parallel=5, timeout=60), False, clock.clock)
+    assert (report.count("failed"), "not now" in report.message) == (50, True)
+    assert 60 <= clock.seconds < 90
+    # Five of them every five seconds, and each of the others once.
+    assert cluster.asked < 5 * 14 + 45 + 50
+
+
+def test_once_one_is_made_the_others_are_waited_for_again() -> None:
+    cluster = FakeCluster(*(claim(f"s{number}") for number in range(4)))
+    cluster.answers = [*[passing(503)] * 14, None, passing(503), None, passing(503)]
+    result = run(cluster, parallel=1, timeout=60)
+    assert list(states(result).values()) == ["failed", "failed", "taken", "taken"]
+
+
+def test_one_of_that_name_that_is_not_of_this_run_is_told() -> None:
+    cluster = FakeCluster(claim("ann"))
+    cluster.answers = [ClusterError("create", "VolumeSnapshot x", "it exists already", "", 409)]
+    assert states(run(cluster)) == {"ann": "failed"}
+
+
+def test_one_that_is_still_uploaded_is_given_the_time() -> None:
+    pending, failed = snapshot(ago(hours=3), ready=False), snapshot(ago(hours=2), error="no room")
+    # What is looked at has not got on.
+    cluster = FakeCluster(claim("ann"), snapshot(ago(hours=4)), pending, failed, finish=lambda item: None)
+    result = run(cluster, take=False, keep_last=3, max_delete_fraction=1)
+    assert result["disks"][0]["removed"] == [failed["metadata"]["name"]]
+
+
+def test_a_node_whose_clock_is_behind_costs_no_snapshot() -> None:
+    def finish(item: Json) -> None:
+        ready(item)
+        item["status"]["creationTime"] = "2026-11-20T09:00:00Z"
+
+    behind, good = snapshot(ago(hours=1), name="behind"), snapshot(ago(hours=2), name="good")
+    behind["status"]["creationTime"] = ago(days=9)
+    cluster = FakeCluster(claim("ann"), behind, good, finish=finish)
+    (disk,) = run(cluster, keep_last=1, keep_daily=1, max_delete_fraction=1)["disks"]
+    assert (disk["state"], disk["removed"], disk["strange"]) == ("taken", [], ["behind", disk["snapshot"]])
+
+
+def test_those_that_a_long_run_takes_are_not_from_the_future() -> None:
+    clock = FakeClock()
+
+    def finish(item: Json) -> None:
+        if clock.seconds > 400:
+            ready(item)
+            item["status"]["creationTime"] = f"{clock.begun + timedelta(seconds=clock.seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+    old = snapshot(ago(days=1))
+    cluster = FakeCluster(claim("ann"), old, finish=finish)
+    report = snapshot_disks(cluster, options(keep_last=1, timeout=600), False, clock.clock)
+    assert [(disk["strange"], disk["removed"]) for disk in report.disks] == [([], [old["metadata"]["name"]])]
+
+
+def test_a_disk_made_anew_does_not_push_out_what_the_lost_one_held() -> None:
+    lost = [snapshot(ago(days=days), name=f"lost-{days}") for days in (12, 11, 10)]
+    for item in lost:
+        item["metadata"]["annotations"][CLAIM_UID] = "uid-of-the-lost-claim"
+    present = claim("ann")
+    present["metadata"]["creationTimestamp"] = ago(days=10)
+    cluster = FakeCluster(present, *lost, *(snapshot(ago(hours=hours)) for hours in (3, 2, 1)))
+    result = run(cluster, take=False, keep_last=3, max_delete_fraction=1)
+    assert result["disks"][0]["removed"] == ["lost-12", "lost-11"]
+    present["metadata"]["creationTimestamp"] = ago(days=91)
+    assert run(cluster, take=False, keep_last=3, max_delete_fraction=1)["disks"][0]["removed"] == ["lost-10"]
 
 
 def test_what_cannot_be_made_says_why() -> None:
@@ -223,10 +310,23 @@ def test_a_repeat_within_min_age_changes_nothing() -> None:
     assert run(cluster, min_age=300)["taken"] == 1
 
 
+def test_min_age_counts_none_of_an_earlier_claim_and_none_from_the_future() -> None:
+    earlier, ahead = snapshot(ago(minutes=10), name="earlier"), snapshot(ago(days=-1), name="ahead")
+    earlier["metadata"]["annotations"][CLAIM_UID] = "uid-of-an-earlier-claim"
+    cluster = FakeCluster(claim("ann"), earlier, ahead)
+    assert run(cluster, min_age=3600)["taken"] == 1
+
+
 def test_taking_none_only_prunes() -> None:
     cluster = FakeCluster(claim("ann"), *(snapshot(ago(days=days)) for days in (3, 2, 1)))
     result = run(cluster, take=False, keep_last=2)
     assert (result["taken"], result["removed"], len(cluster.names("VolumeSnapshot"))) == (0, 1, 2)
+
+
+def test_only_to_prune_no_class_is_needed() -> None:
+    cluster = FakeCluster(claim("ann"), *(snapshot(ago(days=days)) for days in (2, 1)))
+    result = run(cluster, take=False, snapshot_class="", keep_last=1)
+    assert (result["taken"], result["removed"]) == (0, 1)
 
 
 def test_a_snapshot_that_is_going_is_neither_good_nor_counted() -> None:
@@ -236,10 +336,30 @@ def test_a_snapshot_that_is_going_is_neither_good_nor_counted() -> None:
     assert run(cluster, take=False, keep_last=1)["removed"] == 0
 
 
+def test_one_that_cannot_be_read_stops_nothing_and_is_told() -> None:
+    unsized, undated = snapshot(ago(days=4), name="unsized"), snapshot(ago(days=3), name="undated")
+    unsized["status"]["restoreSize"] = "0"
+    undated["metadata"]["annotations"][TAKEN] = "long ago"
+    cluster = FakeCluster(claim("ann"), claim("bob"), unsized, undated, snapshot(ago(days=2), name="other"))
+    result = run(cluster, keep_last=2)
+    assert states(result) == {"ann": "taken", "bob": "taken"}
+    assert [disk["removed"] for disk in result["disks"]] == [["unsized"], []]
+    assert [disk["strange"] for disk in result["disks"]] == [["undated"], []]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"namespace": ""}, "namespace is empty; name the one that the hub is in, such as jupyterhub."),
         ({"parallel": 0}, "parallel is 0; it is at least 1."),
+        ({"min_age": 10**15}, "min_age is 1000000000000000; it is at most 31622400, the seconds of a year."),
+        ({"spread": 10**15}, "spread is 1000000000000000; it is at most 31622400"),
+        ({"timeout": 10**15}, "timeout is 1000000000000000; it is at most 31622400"),
+        (
+            {"snapshot_class": ""},
+            r"snapshot_class is empty; name a VolumeSnapshotClass \(in the roles: storage_snapshot_class\)\.",
+        ),
+        ({"snapshot_class": " "}, "snapshot_class is empty"),
         ({"max_delete_fraction": 0}, "max_delete_fraction is 0; it is a share above 0, and 1 sets no limit."),
         ({"keep_last": 0}, "keeps nothing"),
         ({"keep_last": 1, "timezone": "Mars/Base"}, "Mars/Base"),
