@@ -40,7 +40,7 @@ class Record:
     uid: str
     """Uid of the claim that it replaces; empty where there was none."""
     replaced: str
-    """Name of the volume that it replaces; empty where there was none."""
+    """Name of the volume that it replaces; empty where there was none. The claim may get one until it is given up."""
 
     @property
     def name(self) -> str:
@@ -163,3 +163,9 @@ def is_reserved(volume: Json, record: Record) -> bool:
     """Say whether a volume waits for the student's claim, or has it."""
     reference = volume["spec"].get("claimRef") or {}
     return (reference.get("namespace"), reference.get("name")) == (record.namespace, record.name)
+
+
+def belongs_to(volume: Json, claim: Json) -> bool:
+    """Say whether a volume that a claim names is its own; one of another claim is not its to give up."""
+    reference = volume["spec"].get("claimRef") or {}
+    return reference.get("uid") in (None, claim["metadata"]["uid"])

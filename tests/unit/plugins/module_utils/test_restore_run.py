@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _restore_run
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import OURS
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import PENDING, RECORD, REPLACED, RESTORED
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap_run import Swap
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import MANIFEST
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_run import ARGUMENTS, Restore
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import HOME_MOUNT, LABELS
@@ -23,13 +25,17 @@ from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_
     VOLUME,
     FakeCluster,
     KilledError,
+    volume,
 )
 
 Json = dict[str, Any]
 NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
 SNAPSHOT = "claim-ann-20261125-090000"
 WHOLE = {"whole_disk": True, "snapshot": SNAPSHOT}
+UID = "uid-claim-ann"
 SECONDS = 100
+LOOKS = 2
+"""How often a run looks whether a pod uses the disk that it replaces."""
 
 
 @pytest.fixture
@@ -318,6 +324,103 @@ def test_a_server_that_starts_meanwhile_keeps_its_disk(cluster: FakeCluster) -> 
     answer = run(cluster, **WHOLE)
     assert cluster.home_of("claim-ann") == "old"
     assert cluster.data[answer["present_snapshot"]] == "newer"
+
+
+def unbound(cluster: FakeCluster) -> None:
+    """Ann's claim waits for her first server: it has no volume."""
+    claim = cluster.found(CLAIM, "claim-ann")
+    del claim["spec"]["volumeName"]
+    claim["status"] = {"phase": "Pending"}
+    del cluster.objects[VOLUME, "", "pv-claim-ann"], cluster.data["pv-claim-ann"]
+
+
+def first_server(cluster: FakeCluster) -> Json:
+    """Be a server of ann that ran meanwhile: it got her a volume, in a class that deletes, and work on it."""
+    claim = cluster.found(CLAIM, "claim-ann")
+    cluster.put(volume("pv-late", claim, "Delete"))
+    cluster.data["pv-late"] = "work"
+    claim["spec"]["volumeName"], claim["status"]["phase"] = "pv-late", "Bound"
+    return {"root": "r", "parts": {}}
+
+
+def test_a_claim_that_waits_for_a_volume_gets_the_restored_one(cluster: FakeCluster) -> None:
+    unbound(cluster)
+    answer = run(cluster, **WHOLE)
+    assert (cluster.home_of("claim-ann"), cluster.found(CLAIM, "claim-ann")["metadata"]["uid"]) == ("old", UID)
+    assert (answer["kept_volume"], answer["present_snapshot"]) == ("", "")
+
+
+def test_work_on_a_volume_that_came_while_the_snapshot_was_read_is_kept(cluster: FakeCluster) -> None:
+    unbound(cluster)
+    cluster.answers = lambda _pod: first_server(cluster)
+    answer = run(cluster, **WHOLE)
+    assert cluster.home_of("claim-ann") == "old"
+    assert (answer["kept_volume"], cluster.data["pv-late"]) == ("pv-late", "work")
+    assert cluster.data[answer["present_snapshot"]] == "work"
+    assert REPLACED in cluster.found(VOLUME, "pv-late")["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("change", range(CHANGES + 1))
+def test_work_on_a_volume_that_came_after_a_restore_was_begun_is_kept(cluster: FakeCluster, change: int) -> None:
+    unbound(cluster)
+    cluster.kill_at, cluster.kill_after = 4, True
+    with pytest.raises(KilledError):
+        run(cluster, **WHOLE)
+    cluster.revive()
+    first_server(cluster)
+    cluster.kill_at = cluster.changes + change
+    try:
+        run(cluster, **WHOLE)
+    except KilledError:
+        cluster.revive()
+        run(cluster, **WHOLE)
+    assert cluster.home_of("claim-ann") == "old"
+    assert cluster.data["pv-late"] == "work"
+
+
+@pytest.fixture
+def slow_binding(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Nothing is bound to a reserved volume until all looks at who uses the disk are over; then something happens."""
+
+    def set_up(at_last: Callable[[], Any]) -> None:
+        required, looks = Swap.require_unused, []
+
+        def require_unused(swap: Swap) -> None:
+            required(swap)
+            looks.append(swap.record.name)
+            if len(looks) == LOOKS:
+                monkeypatch.undo()
+                at_last()
+
+        monkeypatch.setattr(cluster, "_bind_reserved", lambda _claim: None)
+        monkeypatch.setattr(Swap, "require_unused", require_unused)
+
+    return set_up
+
+
+def test_a_volume_that_comes_just_before_the_claim_goes_is_kept(cluster: FakeCluster, slow_binding: Any) -> None:
+    unbound(cluster)
+    slow_binding(lambda: first_server(cluster))
+    with pytest.raises(RestoreError, match="got a volume meanwhile; nothing of it was changed"):
+        run(cluster, **WHOLE)
+    assert cluster.home_of("claim-ann") == "work"
+    run(cluster, **WHOLE)
+    assert (cluster.home_of("claim-ann"), cluster.data["pv-late"]) == ("old", "work")
+
+
+def test_a_claim_that_gets_the_restored_volume_late_keeps_it(cluster: FakeCluster, slow_binding: Any) -> None:
+    unbound(cluster)
+    slow_binding(cluster.control)
+    run(cluster, **WHOLE)
+    assert (cluster.home_of("claim-ann"), cluster.found(CLAIM, "claim-ann")["metadata"]["uid"]) == ("old", UID)
+
+
+def test_a_claim_that_lost_its_volume_gives_up_no_others(cluster: FakeCluster) -> None:
+    cluster.found(VOLUME, "pv-claim-ann")["spec"]["claimRef"]["uid"] = "another"
+    cluster.found(CLAIM, "claim-ann")["status"]["phase"] = "Lost"
+    answer = run(cluster, **WHOLE)
+    assert (cluster.home_of("claim-ann"), answer["kept_volume"]) == ("old", "")
+    assert REPLACED not in cluster.found(VOLUME, "pv-claim-ann")["metadata"].get("annotations", {})
 
 
 def test_another_snapshot_waits_for_the_restore_that_was_begun(cluster: FakeCluster) -> None:
