@@ -61,6 +61,8 @@ class Swap:
         """
         self._reserve(volume)
         taken = self._give_up_present(volume)
+        # A claim that waited may have got it in the very instant in which it was deleted.
+        self._reserve(volume)
         self._take_place(volume)
         self.sides.api.patch(VOLUME, volume, None, _disk_swap.finished(self.record))
         return {"volume": volume, "kept_volume": self.record.replaced, "present_snapshot": taken}
@@ -76,7 +78,7 @@ class Swap:
         if _disk_swap.is_reserved(volume, self.record):
             return
         holder = (volume["spec"].get("claimRef") or {}).get("name")
-        if holder:
+        if holder and holder != self.record.name:
             self.sides.remove(CLAIM, holder)
             if self.sides.api.get(CLAIM, holder, self.record.namespace):
                 raise RestoreError(f"The volume {name} of the restored disk belongs to {holder}; leaving both alone.")

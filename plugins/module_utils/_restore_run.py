@@ -28,6 +28,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap_run i
     require_unused,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import differences, manifest_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_begun import Begun, begun_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import (
     PATH,
     SIDE,
@@ -36,6 +37,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan im
     Request,
     plan,
     request_of,
+    written,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import (
     as_volume,
@@ -104,36 +106,73 @@ class Restore:
         api, namespace = sides.api, sides.namespace
         request = request_of(options, now())
         claims = api.list(CLAIM, "v1", namespace, DISKS)
+        disks = [disk_of(each) for each in claims]
         self._template = template_of(api, namespace, options["image"])
-        self.plan, self._item = self._planned(request, [disk_of(each) for each in claims])
+        self._over: list[Begun] = []
+        self._begun: Begun | None = None
+        self._item: Json = {}
+        self.plan = self._planned_whole(request, disks) if request.whole_disk else self._planned(request, disks)
         self._claim = next((each for each in claims if each["metadata"]["name"] == self.plan.disk), None)
         self._pods = api.list("Pod", "v1", namespace)
-        self._there = api.get(CLAIM, self.plan.side_disk, namespace) is not None
-        self._begun: tuple[Json, Record] | None = None
+        self._there = not self._begun and api.get(CLAIM, self.plan.side_disk, namespace) is not None
         present = self.plan.present
         self._class = options["scratch_class"]
         if self.plan.mode == WHOLE:
             self._class = present.storage_class if present else options["storage_class"]
-            volumes = api.list(VOLUME, "v1", None, f"{_disk_swap.PENDING}=pending")
-            self._begun = _disk_swap.begun(volumes, namespace, self.plan.disk)
         self._check()
 
-    def _planned(self, request: Request, disks: list[Disk]) -> tuple[Plan, Json]:
-        """Return the plan and its snapshot; those of all students are read only where the student's own give none."""
+    def _planned_whole(self, request: Request, disks: list[Disk]) -> Plan:
+        """Return the plan for a whole disk: what was begun and is named goes on, also without its snapshot.
+
+        Raises:
+            SelectionError: as ``plan`` does.
+            RestoreError: another restore of the disk was begun.
+        """
+        volumes = self.sides.api.list(VOLUME, "v1", None, f"{_disk_swap.PENDING}=pending")
+        begun = begun_of(volumes, self.sides.namespace, request)
+        self._over = [each for each in begun if each.is_over(disks)]
+        waiting = [each for each in begun if each not in self._over]
+        self._begun = next((each for each in waiting if each.record.snapshot == request.snapshot), None)
+        if self._begun:
+            return self._begun.plan(disks)
+        try:
+            made = self._planned(request, disks)
+        except SelectionError as error:
+            # It may be the one whose snapshot retention has removed meanwhile.
+            if waiting and (request.disk or len({disk.name for disk in disks if disk.student == request.student}) < 2):
+                raise RestoreError(waiting[0].sentence()) from error
+            raise
+        self._begun = next((each for each in waiting if each.record.name == made.disk), None)
+        if self._begun and self._begun.record.snapshot != made.snapshot.name:
+            raise RestoreError(self._begun.sentence())
+        return made
+
+    def _planned(self, request: Request, disks: list[Disk]) -> Plan:
+        """Return the plan; snapshots of all students are read only where the student's own give none."""
         own = selectors_of(disk for disk in disks if disk.student == request.student)
         if own:
             with contextlib.suppress(SelectionError):
                 return self._planned_from(request, disks, own)
         return self._planned_from(request, disks, [OURS])
 
-    def _planned_from(self, request: Request, disks: list[Disk], selectors: list[str]) -> tuple[Plan, Json]:
+    def _planned_from(self, request: Request, disks: list[Disk], selectors: list[str]) -> Plan:
         api, namespace = self.sides.api, self.sides.namespace
         found = [item for each in selectors for item in api.list("VolumeSnapshot", API, namespace, each)]
         made = plan(request, disks, [snapshot_of(each) for each in found])
-        return made, next(each for each in found if each["metadata"]["name"] == made.snapshot.name)
+        self._item = next(each for each in found if each["metadata"]["name"] == made.snapshot.name)
+        return made
 
     def _check(self) -> None:
         """Raise RestoreError when the cluster cannot do what is planned."""
+        if not self._begun:
+            self._check_snapshot()
+        if self.plan.mode == PATH:
+            self._node()
+        if self.plan.mode == WHOLE:
+            self._check_whole()
+
+    def _check_snapshot(self) -> None:
+        """Raise RestoreError when no disk can be made from the snapshot."""
         chosen = self.plan.snapshot
         driver = self._driver_of_class()
         content = self.sides.api.get("VolumeSnapshotContent", chosen.content, None, API) if chosen.content else None
@@ -144,20 +183,11 @@ class Restore:
                 f"The StorageClass {self._class} is of {driver} and cannot make a disk from a snapshot of "
                 f"{content['spec']['driver']}; name a class of that driver."
             )
-        if self.plan.mode == PATH:
-            self._node()
-        if self.plan.mode == WHOLE:
-            self._check_whole(driver)
 
-    def _check_whole(self, driver: str) -> None:
+    def _check_whole(self) -> None:
         require_unused(self._pods, self.plan.disk, self.plan.student)
-        if self._begun and self._begun[1].snapshot != self.plan.snapshot.name:
-            raise RestoreError(
-                f"A restore of {self.plan.disk} from the snapshot {self._begun[1].snapshot} was begun and not "
-                "finished; finish it first by naming that snapshot."
-            )
         if self.options["snapshot_present"] and self.plan.present:
-            name = self.options["snapshot_class"]
+            name, driver = self.options["snapshot_class"], self._driver_of_class()
             found = self.sides.api.get("VolumeSnapshotClass", name, None, API) if name else None
             if found is None or found["driver"] != driver:
                 why = f"is of {found['driver']}" if found else "is not there"
@@ -204,9 +234,10 @@ class Restore:
             RestoreError: it could not be done.
             ClusterError: the cluster did not answer.
         """
+        for each in self._over:
+            self.sides.api.patch(VOLUME, each.volume, None, _disk_swap.finished(each.record))
         if self._begun:
-            volume, record = self._begun
-            return self._swap(record).finish(str(volume["metadata"]["name"]))
+            return self._swap(self._begun.record).finish(self._begun.volume)
         name = self.plan.side_disk
         claim = side_claim(name, self.plan.snapshot, self.plan.size, self._class, self._like())
         created = self.sides.make(claim)
@@ -220,6 +251,8 @@ class Restore:
             if self.plan.mode == WHOLE:
                 self._require_equal(answer)
                 swap = self._swap(self._record())
+                # What is refused now leaves nothing that is begun.
+                swap.require_unused()
                 answer.update(swap.finish(swap.begin(name)))
         except BaseException:
             # One that an earlier run made and kept may be in use by now.
@@ -276,13 +309,14 @@ class Restore:
             )
 
     def _record(self) -> Record:
-        disk = self.plan.present
+        disk, chosen = self.plan.present, self.plan.snapshot
+        uid = replaced = ""
         if self._claim and disk:
-            claim = _disk_swap.claim_anew(self._claim)
-            return Record(disk.student, self.plan.snapshot.name, claim, disk.uid, disk.volume if disk.bound else "")
-        labels = self._item["metadata"].get("labels") or {}
-        claim = _disk_swap.claim_of_snapshot(self.plan.snapshot, labels, self.plan.size, self._class)
-        return Record(self.plan.student, self.plan.snapshot.name, claim, "", "")
+            claim, uid, replaced = _disk_swap.claim_anew(self._claim), disk.uid, disk.volume if disk.bound else ""
+        else:
+            labels = self._item["metadata"].get("labels") or {}
+            claim = _disk_swap.claim_of_snapshot(chosen, labels, self.plan.size, self._class)
+        return Record(self.plan.student, chosen.name, written(chosen.taken), claim, uid, replaced)
 
     def _swap(self, record: Record) -> Swap:
         chosen = self.options["snapshot_class"] if self.options["snapshot_present"] else ""

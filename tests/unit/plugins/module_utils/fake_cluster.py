@@ -338,6 +338,7 @@ def volume(name: str, item: Json, policy: str) -> Json:
         "spec": {
             "persistentVolumeReclaimPolicy": policy,
             "storageClassName": item["spec"]["storageClassName"],
+            "capacity": dict(item["spec"]["resources"]["requests"]),
             "claimRef": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": []}]}},
         },
