@@ -171,10 +171,16 @@ def home_path(text: str, option: str) -> str:
 def plan(request: Request, disks: Iterable[Disk], snapshots: Iterable[Snapshot]) -> Plan:
     """Return what has to be done.
 
+    Args:
+        request: what is asked for.
+        disks: all of the namespace.
+        snapshots: those of the student; where ``to`` is named those of all students.
+
     Raises:
-        SelectionError: there is no such student, disk or snapshot, or the snapshot cannot be used.
+        SelectionError: there is no such student, disk or snapshot, the snapshot cannot be used, or ``to`` is taken.
     """
     every, taken = list(disks), list(snapshots)
+    _require_free(request.to, every, taken)
     name = disk_name(request, every, taken)
     present = next((disk for disk in every if disk.name == name), None)
     if present and present.deleting:
@@ -200,6 +206,15 @@ def plan(request: Request, disks: Iterable[Disk], snapshots: Iterable[Snapshot])
         keep_side_disk=request.mode != WHOLE and (request.keep_side_disk or request.mode == SIDE),
         size=_size(snapshot, present, request.mode == WHOLE),
     )
+
+
+def _require_free(to: str, disks: Iterable[Disk], snapshots: Iterable[Snapshot]) -> None:
+    """Raise SelectionError when a side disk would have the name of a student's disk, also of one that is gone.
+
+    The hub looks for disks by name: a student would work on a copy that goes with its claim.
+    """
+    if to in {disk.name for disk in disks} | {each.disk for each in snapshots}:
+        raise SelectionError(f"'{to}' is the name of a student's disk; choose another name by to.")
 
 
 def _size(snapshot: Snapshot, present: Disk | None, takes_its_place: bool) -> int:

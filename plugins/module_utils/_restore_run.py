@@ -148,9 +148,9 @@ class Restore:
         return made
 
     def _planned(self, request: Request, disks: list[Disk]) -> Plan:
-        """Return the plan; snapshots of all students are read only where the student's own give none."""
+        """Return the plan; snapshots of all students are read only where the student's own give none, or for a name."""
         own = selectors_of(disk for disk in disks if disk.student == request.student)
-        if own:
+        if own and not request.to:
             with contextlib.suppress(SelectionError):
                 return self._planned_from(request, disks, own)
         return self._planned_from(request, disks, [OURS])
@@ -255,13 +255,20 @@ class Restore:
                 swap.require_unused()
                 answer.update(swap.finish(swap.begin(name)))
         except BaseException:
-            # One that an earlier run made and kept may be in use by now.
-            if created or not self.plan.keep_side_disk:
+            if created or (self._is_unnamed and not self.plan.keep_side_disk):
                 self._clean_up()
             raise
         if not self.plan.keep_side_disk:
-            self._clean_up()
+            if created or self._is_unnamed:
+                self._clean_up()
+            else:
+                answer["side_disk"] = name
         return answer
+
+    @property
+    def _is_unnamed(self) -> bool:
+        """Whether the side disk has the name of this very restore; one that was named may have been kept for a use."""
+        return self.plan.side_disk == self.plan.run
 
     def _clean_up(self) -> None:
         """Remove the side disk; a volume that is to take the place of the student's stays."""

@@ -59,7 +59,9 @@ options:
     type: bool
     default: false
   to:
-    description: Name of the side disk's claim. Without it one is chosen.
+    description:
+      - Name of the side disk's claim. Without it one is chosen.
+      - It may not be that of a student's disk, not even of one that is gone.
     type: str
     default: ""
   into:

@@ -135,6 +135,8 @@ def test_the_same_restore_has_the_same_name_and_another_has_another() -> None:
         ({"time": "2026-11-24T09:00:00Z", "snapshot": "x"}, "snapshot and time exclude each other;"),
         ({"whole_disk": True}, "A whole disk is replaced only when the snapshot or the time is named."),
         ({"to": "Ann's"}, "'Ann's' is no name for a side disk;"),
+        ({"to": "claim-bob--lab"}, "'claim-bob--lab' is the name of a student's disk; choose another name by to."),
+        ({"to": "claim-gone", "path": "hw"}, "'claim-gone' is the name of a student's disk; choose another"),
         ({"timezone": "Mars/Base"}, "'Mars/Base' is no time zone;"),
         ({"timezone": "../../etc/passwd"}, "'../../etc/passwd' is no time zone;"),
     ],

@@ -167,9 +167,37 @@ def test_a_side_disk_is_made_and_a_second_run_finds_it(cluster: FakeCluster) -> 
 
 
 def test_a_side_disk_never_takes_another_disk(cluster: FakeCluster) -> None:
-    with pytest.raises(RestoreError, match="Another disk is called claim-ann; choose another name"):
-        run(cluster, to="claim-ann")
+    assert "'claim-ann' is the name of a student's disk" in refusal(cluster, to="claim-ann")
     assert cluster.home_of("claim-ann") == "present"
+
+
+def test_a_side_disk_never_has_the_name_under_which_the_hub_looks_for_a_lost_disk(
+    cluster: FakeCluster, asked: list[str]
+) -> None:
+    cluster.snapshot(student="bob")
+    cluster.found("VolumeSnapshot", SNAPSHOT)["metadata"]["labels"]["hub.jupyter.org/username"] = "ann"
+    assert "'claim-bob' is the name of a student's disk" in refusal(cluster, to="claim-bob")
+    assert "'claim-bob' is the name of a student's disk" in refusal(cluster, to="claim-bob", path="hw")
+    assert asked == [OURS, OURS]
+
+
+@pytest.mark.parametrize("answer", [{"target": "restored/x/hw"}, {"error": "'hw' is not in the snapshot"}])
+def test_a_side_disk_that_was_named_and_kept_stays(cluster: FakeCluster, answer: Json) -> None:
+    run(cluster, to="look")
+    cluster.answers = lambda _pod: answer
+    try:
+        outcome = _restore_run.restore(cluster, options_of(path="hw", to="look"), check_mode=False)
+    except RestoreError:
+        assert "error" in answer
+    else:
+        assert outcome["side_disk"] == "look"
+    assert cluster.home_of("look") == "old"
+
+
+def test_a_side_disk_that_was_named_and_not_kept_goes(cluster: FakeCluster) -> None:
+    before = names(cluster)
+    assert run(cluster, to="look", path="hw").get("side_disk") is None
+    assert names(cluster) == before
 
 
 def test_a_side_disk_is_made_where_the_disk_is(cluster: FakeCluster) -> None:
