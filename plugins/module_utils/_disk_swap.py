@@ -158,6 +158,12 @@ def is_reserved(volume: Json, record: Record) -> bool:
     return not gone and (reference.get("namespace"), reference.get("name")) == (record.namespace, record.name)
 
 
+def is_safe(volume: Json, record: Record) -> bool:
+    """Say whether a volume stays, and for the student's claim, so that the claim may be deleted for it."""
+    kept = volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain"
+    return kept and not volume["metadata"].get("deletionTimestamp") and is_reserved(volume, record)
+
+
 def belongs_to(volume: Json, claim: Json) -> bool:
     """Say whether a volume that a claim names is its own; one of another claim is not its to give up."""
     reference = volume["spec"].get("claimRef") or {}

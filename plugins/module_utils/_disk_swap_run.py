@@ -108,6 +108,7 @@ class Swap:
             if claim is None:
                 return taken
             self._require_noted(volume, claim)
+            self._require_safe(volume)
             api.delete(CLAIM, record.name, record.namespace, record.uid)
 
         def gone() -> bool | None:
@@ -157,6 +158,14 @@ class Swap:
             raise RestoreError(
                 f"The disk {self.record.name} of {self.record.student} got a volume meanwhile; nothing of it was "
                 f"changed, and the restored disk waits as the volume {volume}. Run again."
+            )
+
+    def _require_safe(self, name: str) -> None:
+        """Raise RestoreError unless the restored volume is still there for the claim; another run may have failed."""
+        if not _disk_swap.is_safe(self._volume(name), self.record):
+            raise RestoreError(
+                f"The volume {name} of the restored disk is not kept for {self.record.name} any more, as by another "
+                "restore of it at the same time; the disk was not touched. Run again when no other runs."
             )
 
     def _take_snapshot(self, claim: Json) -> str:

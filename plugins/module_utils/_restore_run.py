@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _disk_swap
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
     API,
     OURS,
@@ -276,12 +277,35 @@ class Restore:
         claim = api.get(CLAIM, self.plan.side_disk, self.sides.namespace)
         name = ((claim or {}).get("spec") or {}).get("volumeName")
         if claim and name and is_side_disk_of(claim, self.plan.snapshot.name):
-            volume = api.get(VOLUME, name)
-            kept = (volume or {}).get("spec", {}).get("persistentVolumeReclaimPolicy") != "Delete"
-            if volume and kept and not _disk_swap.record_of(volume):
-                # In a class that retains, the copy would stay behind.
-                api.patch(VOLUME, name, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+            self._let_go(name)
         self.sides.remove(CLAIM, self.plan.side_disk)
+
+    def _let_go(self, name: str) -> None:
+        """Let a volume go with its claim, also in a class that retains; not one that is to take a place.
+
+        The same restore may run twice and note that on it at this very moment: only what was read is changed.
+        """
+        api = self.sides.api
+
+        def let_go() -> bool | None:
+            volume = api.get(VOLUME, name)
+            if (
+                volume is None
+                or volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+                or _disk_swap.record_of(volume)
+            ):
+                return True
+            version = volume["metadata"]["resourceVersion"]
+            body = {"metadata": {"resourceVersion": version}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}}
+            try:
+                api.patch(VOLUME, name, None, body)
+            except ClusterError as error:
+                if error.status != 409:
+                    raise
+                return None
+            return True
+
+        self.sides.until(f"Letting the volume {name} go", let_go)
 
     def _like(self) -> Json | None:
         """Return what the disk made from the snapshot has to agree with: the student's, if it takes its place."""

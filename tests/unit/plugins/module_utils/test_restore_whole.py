@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import PENDING, RECORD, REPLACED, RESTORED
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import (
+    PENDING,
+    RECORD,
+    REPLACED,
+    RESTORED,
+    Record,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap_run import Swap
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import MANIFEST
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
@@ -19,6 +26,7 @@ from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_
     VOLUME,
     FakeCluster,
     KilledError,
+    merged,
     volume,
 )
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.restore_world import (
@@ -217,6 +225,57 @@ def test_a_volume_that_comes_just_before_the_claim_goes_is_kept(cluster: FakeClu
     assert cluster.home_of("claim-ann") == "work"
     run(cluster, **WHOLE)
     assert (cluster.home_of("claim-ann"), cluster.data["pv-late"]) == ("old", "work")
+
+
+ANOTHER_RUN = {
+    "lets it go": {"spec": {"persistentVolumeReclaimPolicy": "Delete"}},
+    "deletes it": {"metadata": {"deletionTimestamp": "now"}},
+    "gives it away": {"spec": {"claimRef": {"name": "another"}}},
+    "has lost its claim": {"spec": {"claimRef": {"uid": "gone"}}, "status": {"phase": "Released"}},
+}
+
+
+@pytest.mark.parametrize("patch", ANOTHER_RUN.values(), ids=ANOTHER_RUN.keys())
+def test_the_present_disk_goes_only_for_a_volume_that_stays(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, patch: Json
+) -> None:
+    required, looks = Swap.require_unused, []
+
+    def require_unused(swap: Swap) -> None:
+        required(swap)
+        looks.append(swap.record.name)
+        if len(looks) == LOOKS:
+            (name,) = (each for each in volumes(cluster) if each != "pv-claim-ann")
+            cluster.objects[VOLUME, "", name] = merged(cluster.found(VOLUME, name), patch)
+            monkeypatch.setattr(cluster, "control", lambda: None)
+
+    monkeypatch.setattr(Swap, "require_unused", require_unused)
+    with pytest.raises(RestoreError, match=r"not kept for claim-ann any more.*the disk was not touched"):
+        run(cluster, **WHOLE)
+    assert cluster.home_of("claim-ann") == "present"
+    assert cluster.found(CLAIM, "claim-ann")["metadata"].get("deletionTimestamp") is None
+
+
+def test_a_run_that_fails_lets_no_volume_go_that_another_run_puts_in_place(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.answers = lambda _pod: {"error": "disk on fire"}
+    patch = cluster.patch
+    begun: list[str] = []
+
+    def after_the_other(kind: str, name: str, namespace: str | None, body: Json) -> Json:
+        if not begun:
+            begun.append(name)
+            patch(kind, name, None, {"metadata": {"annotations": {RECORD: record}}})
+            patch(kind, name, None, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+        return patch(kind, name, namespace, body)
+
+    record = json.dumps(asdict(Record("ann", SNAPSHOT, "2026-11-25T09:00:00Z", {}, UID, "pv-claim-ann")))
+    monkeypatch.setattr(cluster, "patch", after_the_other)
+    with pytest.raises(RestoreError, match="disk on fire"):
+        run(cluster, **WHOLE)
+    assert cluster.found(VOLUME, begun[0])["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert cluster.data[begun[0]] == "old"
 
 
 def test_a_claim_that_gets_the_restored_volume_late_keeps_it(cluster: FakeCluster, slow_binding: Any) -> None:
