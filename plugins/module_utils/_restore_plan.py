@@ -187,7 +187,10 @@ def plan(request: Request, disks: Iterable[Disk], snapshots: Iterable[Snapshot])
         raise SelectionError(f"The disk {name} of {request.student} is being deleted; wait until it is gone.")
     if request.mode == PATH and not (present and present.bound):
         raise SelectionError(f"{request.student} has no disk to restore into; use whole_disk to get it back.")
-    own = sorted((each for each in taken if each.disk == name), key=lambda each: (each.taken, each.name))
+    own = sorted(
+        (each for each in taken if each.disk == name and _shows(each, request.student, present)),
+        key=lambda each: (each.taken, each.name),
+    )
     snapshot = snapshot_for(request, own)
     run = run_name(request.mode, snapshot.uid, request.path, request.into, request.to)
     return Plan(
@@ -225,19 +228,23 @@ def _size(snapshot: Snapshot, present: Disk | None, takes_its_place: bool) -> in
     return snapshot.size or (present.size if present else 1)
 
 
+def _shows(snapshot: Snapshot, student: str, present: Disk | None) -> bool:
+    """Say whether a snapshot of a claim of this name is the student's: another one may have had it before."""
+    return snapshot.student == student or (present is not None and snapshot.disk_uid == present.uid)
+
+
 def disk_name(request: Request, disks: Sequence[Disk], snapshots: Sequence[Snapshot]) -> str:
     """Return the name of the student's disk; one that is gone is known by its snapshots.
 
     Raises:
         SelectionError: the student is unknown, or which of several disks is meant.
     """
-    owners = {disk.name: disk.student for disk in disks}
-    owners = {**{each.disk: each.student for each in snapshots}, **owners}
-    own = sorted(name for name, student in owners.items() if student == request.student)
+    there = {disk.name: disk.student for disk in disks}
+    owners = {*there.items(), *((each.disk, each.student) for each in snapshots if each.disk not in there)}
+    own = sorted(name for name, student in owners if student == request.student)
     if not own:
-        raise SelectionError(
-            f"No student '{request.student}' has a disk here; {_near(request.student, owners.values())}"
-        )
+        known = [student for _name, student in owners]
+        raise SelectionError(f"No student '{request.student}' has a disk here; {_near(request.student, known)}")
     if request.disk and request.disk not in own:
         raise SelectionError(f"{request.student} has no disk '{request.disk}'; {_near(request.disk, own)}")
     if not request.disk and len(own) > 1:

@@ -6,7 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    CLAIM_UID,
+    Snapshot,
+    snapshot_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import (
     PATH,
     SIDE,
@@ -17,7 +21,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan im
     request_of,
     snapshot_for,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import disk, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +58,33 @@ def planned(**options: Any) -> Plan:
 )
 def test_which_snapshot(options: dict[str, str], taken: str) -> None:
     assert planned(**options).as_dict()["taken"] == taken
+
+
+def of_claim(name: str, student: str, taken: str, uid: str = "an earlier claim") -> Snapshot:
+    """A snapshot of a claim that was this student's then."""
+    item = snapshot(taken, student=student)
+    item["spec"]["source"]["persistentVolumeClaimName"] = name
+    item["metadata"]["annotations"][CLAIM_UID] = uid
+    return snapshot_of(item)
+
+
+@pytest.mark.parametrize("disks", [[disk("ann")], []], ids=["claim is there", "claim is gone"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_claim_that_was_another_students_before_only_the_own_snapshots(disks: list[Disk], order: int) -> None:
+    taken = [
+        of_claim("claim-ann", "ann", "2026-11-22T09:00:00Z"),
+        of_claim("claim-ann", "bob", "2026-11-23T09:00:00Z"),
+    ][::order]
+    found = plan(request_of({"student": "ann"}, NOW), disks, taken)
+    assert (found.disk, found.snapshot.student) == ("claim-ann", "ann")
+    named = request_of({"student": "ann", "snapshot": "claim-bob-20261123-090000"}, NOW)
+    with pytest.raises(SelectionError, match="ann has no snapshot 'claim-bob-20261123-090000'"):
+        plan(named, disks, taken)
+
+
+def test_a_snapshot_of_the_very_claim_is_the_students_whatever_its_name_was() -> None:
+    taken = [of_claim("claim-ann", "ann.b", "2026-11-22T09:00:00Z", disk("ann").uid)]
+    assert plan(request_of({"student": "ann"}, NOW), [disk("ann")], taken).snapshot.student == "ann.b"
 
 
 def test_where_a_path_goes() -> None:
