@@ -26,6 +26,9 @@ CONTAINER: Final = "restore"
 ALIKE: Final = ("accessModes", "volumeMode", "volumeAttributesClassName")
 SIDE_MOUNT: Final = "/snapshot"
 HOME_MOUNT: Final = "/home-disk"
+READER_GRACE: Final = 5
+WRITER_GRACE: Final = 30
+"""Seconds in which a pod that is ended takes its unfinished copy off the student's disk."""
 USERS: Final = 100
 """Group of files that Zero to JupyterHub's images write."""
 DEDICATED: Final = ("hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated")
@@ -127,7 +130,7 @@ def pod(
         "spec": {
             "restartPolicy": "Never",
             "activeDeadlineSeconds": seconds,
-            "terminationGracePeriodSeconds": 5,
+            "terminationGracePeriodSeconds": WRITER_GRACE if home else READER_GRACE,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "imagePullSecrets": [*template.pull_secrets],
