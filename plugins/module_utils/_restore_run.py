@@ -48,6 +48,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk impor
     on_node,
     pod,
     side_claim,
+    taken_by_another,
     users_of,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import (
@@ -115,11 +116,14 @@ class Restore:
         self.plan = self._planned_whole(request, disks) if request.whole_disk else self._planned(request, disks)
         self._claim = next((each for each in claims if each["metadata"]["name"] == self.plan.disk), None)
         self._pods = api.list("Pod", "v1", namespace)
-        self._there = not self._begun and api.get(CLAIM, self.plan.side_disk, namespace) is not None
+        side = None if self._begun else api.get(CLAIM, self.plan.side_disk, namespace)
+        self._there = side is not None
         present = self.plan.present
         self._class = options["scratch_class"]
         if self.plan.mode == WHOLE:
             self._class = present.storage_class if present else options["storage_class"]
+        if why := taken_by_another(side, self.plan.snapshot.name):
+            raise RestoreError(why)
         self._check()
 
     def _planned_whole(self, request: Request, disks: list[Disk]) -> Plan:

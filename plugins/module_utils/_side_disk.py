@@ -99,6 +99,16 @@ def is_side_disk_of(claim: Json, snapshot: str) -> bool:
     return LABELS.items() <= labels.items() and annotations.get(SNAPSHOT) == snapshot
 
 
+def taken_by_another(there: Json | None, snapshot: str) -> str:
+    """Say why a side disk of this snapshot cannot have a name that a claim may have already, empty when it can."""
+    if there is None:
+        return ""
+    name, meta = there["metadata"]["name"], there["metadata"]
+    if not is_side_disk_of(there, snapshot):
+        return f"Another disk is called {name}; choose another name by to."
+    return f"The side disk {name} is being removed; run again when it is gone." if meta.get("deletionTimestamp") else ""
+
+
 def pod(
     name: str,
     namespace: str,

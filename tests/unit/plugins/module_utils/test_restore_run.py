@@ -181,6 +181,26 @@ def test_a_side_disk_never_has_the_name_under_which_the_hub_looks_for_a_lost_dis
     assert asked == [OURS, OURS]
 
 
+@pytest.mark.parametrize("options", [{}, {"path": "hw"}])
+def test_a_name_that_is_taken_is_refused_before_anything_is_made(cluster: FakeCluster, options: Json) -> None:
+    older = cluster.snapshot("2026-11-24T09:00:00Z", "older")["metadata"]["name"]
+    cluster.put({"kind": CLAIM, "metadata": {"name": "shared", "namespace": NAMESPACE}, "spec": {}, "status": {}})
+    assert refusal(cluster, to="shared", **options) == "Another disk is called shared; choose another name by to."
+    run(cluster, to="look", snapshot=older)
+    assert "Another disk is called look;" in refusal(cluster, to="look", **options)
+    assert not planned(cluster, to="look", snapshot=older).changes
+    cluster.server("look")
+    cluster.delete(CLAIM, "look", NAMESPACE, cluster.found(CLAIM, "look")["metadata"]["uid"])
+    assert "The side disk look is being removed;" in refusal(cluster, to="look", snapshot=older, **options)
+
+
+def test_a_name_that_is_taken_after_the_plan(cluster: FakeCluster) -> None:
+    wanted = planned(cluster, to="look")
+    cluster.put({"kind": CLAIM, "metadata": {"name": "look", "namespace": NAMESPACE}, "spec": {}, "status": {}})
+    with pytest.raises(RestoreError, match="Another disk is called look;"):
+        wanted.run()
+
+
 @pytest.mark.parametrize("answer", [{"target": "restored/x/hw"}, {"error": "'hw' is not in the snapshot"}])
 def test_a_side_disk_that_was_named_and_kept_stays(cluster: FakeCluster, answer: Json) -> None:
     run(cluster, to="look")
