@@ -130,16 +130,17 @@ def request_of(options: Mapping[str, Any], now: datetime) -> Request:
 
 
 def time_of(text: str, now: datetime) -> datetime:
-    """Return the time that a text names.
+    """Return the time that a text names, in UTC.
 
     Raises:
         SelectionError: it is no time of ISO 8601 with a zone, or has not been yet.
     """
     try:
-        time = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError as error:
+        named = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        time = named.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise SelectionError(f"'{text}' is no time; write it as 2026-11-25T09:00:00+01:00.") from error
-    if time.tzinfo is None:
+    if named.tzinfo is None:
         raise SelectionError(f"'{text}' does not say which time zone; write it as 2026-11-25T09:00:00+01:00.")
     if time > now:
         raise SelectionError(f"'{text}' has not been yet; name a time up to {written(now)}.")

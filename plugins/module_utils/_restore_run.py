@@ -203,8 +203,15 @@ class Restore:
 
     def _driver_of_class(self) -> str:
         found = self.sides.api.get("StorageClass", self._class, None, "storage.k8s.io/v1")
-        if found is None:
+        if found is None and self._class:
             raise RestoreError(f"There is no StorageClass {self._class} to make the disk in; name another.")
+        if found is None and self.plan.mode == WHOLE and self.plan.present:
+            raise RestoreError(
+                f"The disk {self.plan.disk} has no StorageClass to make another in its place; restore a path, or make "
+                "a side disk."
+            )
+        if found is None:
+            raise RestoreError("No StorageClass is named to make the disk in; name one.")
         return str(found["provisioner"])
 
     def _node(self) -> str:

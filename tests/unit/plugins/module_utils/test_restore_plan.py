@@ -148,6 +148,8 @@ def test_the_same_restore_has_the_same_name_and_another_has_another() -> None:
             "ann has no snapshot of 2026-11-01T00:00:00Z or before; the first is of 2026-11-23T09:00:00Z.",
         ),
         ({"time": "yesterday"}, "'yesterday' is no time; write it as 2026-11-25T09:00:00+01:00."),
+        ({"time": "0001-01-01T00:00:00+14:00"}, "'0001-01-01T00:00:00+14:00' is no time;"),
+        ({"time": "9999-12-31T23:59:59-14:00"}, "'9999-12-31T23:59:59-14:00' is no time;"),
         ({"time": "2026-11-24T09:00:00"}, "'2026-11-24T09:00:00' does not say which time zone;"),
         ({"time": "2027-01-01T00:00:00Z"}, "'2027-01-01T00:00:00Z' has not been yet;"),
         ({"snapshot": "unready"}, "The snapshot unready is not ready yet;"),

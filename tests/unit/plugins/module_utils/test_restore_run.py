@@ -267,6 +267,15 @@ def test_classes_that_do_not_fit(cluster: FakeCluster) -> None:
     )
 
 
+def test_no_class_at_all(cluster: FakeCluster) -> None:
+    assert "No StorageClass is named to make the disk in" in refusal(cluster, path="hw", scratch_class="")
+    cluster.found(CLAIM, "claim-ann")["spec"]["storageClassName"] = ""
+    assert "The disk claim-ann has no StorageClass to make another in its place;" in refusal(cluster, **WHOLE)
+    run(cluster, path="hw")
+    del cluster.objects[CLAIM, NAMESPACE, "claim-ann"]
+    assert "No StorageClass is named" in refusal(cluster, **WHOLE, storage_class="")
+
+
 def test_the_image(cluster: FakeCluster) -> None:
     run(cluster, image="mine:2")
     del cluster.objects["CronJob", NAMESPACE, "snapshots"]
