@@ -16,6 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot
+from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import from_the_future
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, SelectionError
 
 Json = dict[str, Any]
@@ -42,6 +43,7 @@ class Request:
     into: str
     keep_side_disk: bool
     zone: ZoneInfo
+    now: datetime
 
     @property
     def mode(self) -> str:
@@ -126,6 +128,7 @@ def request_of(options: Mapping[str, Any], now: datetime) -> Request:
         into=home_path(options["into"], "into") if options.get("into") else "",
         keep_side_disk=bool(options.get("keep_side_disk")),
         zone=zone_of(options.get("timezone") or "UTC"),
+        now=now,
     )
 
 
@@ -270,11 +273,19 @@ def snapshot_for(request: Request, own: Sequence[Snapshot]) -> Snapshot:
     good = [each for each in own if each.good]
     if not good:
         raise SelectionError(f"{request.student} has no good snapshot yet, of {len(own)} that were begun.")
-    before = [each for each in good if request.time is None or each.taken <= request.time]
-    if not before:
-        asked = written(request.time) if request.time else ""
+    past = [each for each in good if not from_the_future(each.taken, request.now)]
+    if not past:
         raise SelectionError(
-            f"{request.student} has no snapshot of {asked} or before; the first is of {written(good[0].taken)}."
+            f"All good snapshots of {request.student} are dated in the future, so the newest is not known; name one by "
+            f"snapshot, such as {good[-1].name}."
+        )
+    if request.time is None:
+        return past[-1]
+    before = [each for each in past if each.taken <= request.time]
+    if not before:
+        raise SelectionError(
+            f"{request.student} has no snapshot of {written(request.time)} or before; "
+            f"the first is of {written(past[0].taken)}."
         )
     return before[-1]
 

@@ -41,7 +41,9 @@ options:
     type: str
     default: ""
   snapshot:
-    description: Name of the snapshot. Without it and O(time) the newest good one is taken.
+    description:
+      - Name of the snapshot. Without it and O(time) the newest good one is taken.
+      - One that is dated in the future is only taken by name.
     type: str
     default: ""
   time:

@@ -60,6 +60,31 @@ def test_which_snapshot(options: dict[str, str], taken: str) -> None:
     assert planned(**options).as_dict()["taken"] == taken
 
 
+FUTURE = snapshot("2026-11-26T10:05:01Z", name="future")
+AHEAD = snapshot("2026-11-26T10:05:00Z", name="a-little-ahead")
+
+
+@pytest.mark.parametrize(
+    ("options", "items", "chosen"),
+    [
+        ({}, [*TAKEN, FUTURE], "claim-ann-20261124-090000"),
+        ({}, [*TAKEN, AHEAD, FUTURE], "a-little-ahead"),
+        ({"time": "2026-11-26T10:00:00Z"}, [*TAKEN, AHEAD, FUTURE], "claim-ann-20261124-090000"),
+        ({"snapshot": "future"}, [*TAKEN, FUTURE], "future"),
+    ],
+)
+def test_a_snapshot_that_is_dated_in_the_future_is_not_the_newest(
+    options: dict[str, Any], items: list[dict[str, Any]], chosen: str
+) -> None:
+    found = plan(request_of({"student": "ann", **options}, NOW), DISKS, map(snapshot_of, items))
+    assert found.snapshot.name == chosen
+
+
+def test_snapshots_that_are_all_dated_in_the_future() -> None:
+    with pytest.raises(SelectionError, match="are dated in the future, so the newest is not known; name one by snap"):
+        plan(request_of({"student": "ann"}, NOW), DISKS, [snapshot_of(FUTURE)])
+
+
 def of_claim(name: str, student: str, taken: str, uid: str = "an earlier claim") -> Snapshot:
     """A snapshot of a claim that was this student's then."""
     item = snapshot(taken, student=student)
