@@ -62,6 +62,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     Disk,
     SelectionError,
     disk_of,
+    required_namespace,
 )
 
 Json = dict[str, Any]
@@ -367,7 +368,7 @@ class Restore:
 
 def restore(api: Api, options: Mapping[str, Any], check_mode: bool) -> Json:
     """Return what a restore did, or would do in check mode; raises as Restore does."""
-    wanted = Restore(SideDisks(api, options["namespace"], options["timeout"]), options)
+    wanted = Restore(SideDisks(api, required_namespace(options), options["timeout"]), options)
     report = wanted.report()
     kept = report["side_disk"] if wanted.plan.keep_side_disk else ""
     diff = {"before": "", "after": f"{report['plan']}\n"}

@@ -267,6 +267,12 @@ def test_classes_that_do_not_fit(cluster: FakeCluster) -> None:
     )
 
 
+@pytest.mark.parametrize("namespace", ["", " "])
+def test_no_namespace(cluster: FakeCluster, namespace: str) -> None:
+    with pytest.raises(SelectionError, match="namespace is empty; name the one that the hub is in"):
+        _restore_run.restore(cluster, options_of(path="hw", namespace=namespace), check_mode=True)
+
+
 def test_no_class_at_all(cluster: FakeCluster) -> None:
     assert "No StorageClass is named to make the disk in" in refusal(cluster, path="hw", scratch_class="")
     cluster.found(CLAIM, "claim-ann")["spec"]["storageClassName"] = ""
