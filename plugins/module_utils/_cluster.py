@@ -113,7 +113,10 @@ class Cluster:
         self._client = client
 
     def get(self, kind: str, name: str, namespace: str | None = None, api_version: str = "v1") -> Json | None:
-        """Return one object, or None when it is not there."""
+        """Return one object, or None when it is not there; nothing has an empty name."""
+        if not name:
+            # The API server would answer with a list of them all.
+            return None
         with explained("read", title(kind, name, namespace)):
             resource = self._client.resource(kind, api_version)
             try:

@@ -9,7 +9,6 @@ whatever happens half-way, the same call finds it and goes on. Private to the co
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -35,12 +34,14 @@ class Record:
     student: str
     snapshot: str
     """Name of the snapshot that it was made from."""
+    taken: str
+    """When that was taken, as the API server writes it: the snapshot may go before the record does."""
     claim: Json
     """The student's claim as it is to be made: metadata without a uid, and spec without a volume."""
     uid: str
     """Uid of the claim that it replaces; empty where there was none."""
     replaced: str
-    """Name of the volume that it replaces; empty where there was none."""
+    """Name of the volume that it replaces; empty where there was none. The claim may get one until it is given up."""
 
     @property
     def name(self) -> str:
@@ -150,16 +151,20 @@ def record_of(volume: Json) -> Record | None:
     return Record(**json.loads(text)) if text else None
 
 
-def begun(volumes: Iterable[Json], namespace: str, claim: str) -> tuple[Json, Record] | None:
-    """Return the volume that was to take the place of a claim and has not yet, with its record."""
-    for volume in volumes:
-        record = record_of(volume)
-        if record and (record.namespace, record.name) == (namespace, claim):
-            return volume, record
-    return None
-
-
 def is_reserved(volume: Json, record: Record) -> bool:
-    """Say whether a volume waits for the student's claim, or has it."""
+    """Say whether a volume waits for the student's claim, or has it; not if it had one that is gone."""
     reference = volume["spec"].get("claimRef") or {}
-    return (reference.get("namespace"), reference.get("name")) == (record.namespace, record.name)
+    gone = reference.get("uid") and (volume.get("status") or {}).get("phase") == "Released"
+    return not gone and (reference.get("namespace"), reference.get("name")) == (record.namespace, record.name)
+
+
+def is_safe(volume: Json, record: Record) -> bool:
+    """Say whether a volume stays, and for the student's claim, so that the claim may be deleted for it."""
+    kept = volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain"
+    return kept and not volume["metadata"].get("deletionTimestamp") and is_reserved(volume, record)
+
+
+def belongs_to(volume: Json, claim: Json) -> bool:
+    """Say whether a volume that a claim names is its own; one of another claim is not its to give up."""
+    reference = volume["spec"].get("claimRef") or {}
+    return reference.get("uid") in (None, claim["metadata"]["uid"])

@@ -9,7 +9,7 @@ release.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +61,8 @@ class Swap:
         """
         self._reserve(volume)
         taken = self._give_up_present(volume)
+        # A claim that waited may have got it in the very instant in which it was deleted.
+        self._reserve(volume)
         self._take_place(volume)
         self.sides.api.patch(VOLUME, volume, None, _disk_swap.finished(self.record))
         return {"volume": volume, "kept_volume": self.record.replaced, "present_snapshot": taken}
@@ -76,7 +78,7 @@ class Swap:
         if _disk_swap.is_reserved(volume, self.record):
             return
         holder = (volume["spec"].get("claimRef") or {}).get("name")
-        if holder:
+        if holder and holder != self.record.name:
             self.sides.remove(CLAIM, holder)
             if self.sides.api.get(CLAIM, holder, self.record.namespace):
                 raise RestoreError(f"The volume {name} of the restored disk belongs to {holder}; leaving both alone.")
@@ -91,24 +93,22 @@ class Swap:
     def _give_up_present(self, volume: str) -> str:
         """Remove the claim of the present disk, whose volume stays; returns the snapshot taken of it, if one was."""
         record, api, taken = self.record, self.sides.api, ""
-        claim = api.get(CLAIM, record.name, record.namespace)
+        claim = self._present(volume)
         if claim is None:
-            return taken
-        if claim["metadata"]["uid"] != record.uid:
-            has = claim["spec"].get("volumeName")
-            if has and has != volume:
-                raise RestoreError(
-                    f"The claim {record.name} was made anew meanwhile and has the volume {has}; nothing of it was "
-                    f"changed, and the restored disk waits as the volume {volume}."
-                )
             return taken
         if not claim["metadata"].get("deletionTimestamp"):
             self.require_unused()
-            if record.replaced:
+            self._note_present(volume, claim)
+            if self.record.replaced:
                 taken = self._take_snapshot(claim)
                 moment = written(self.now())
-                api.patch(VOLUME, record.replaced, None, _disk_swap.replaced(record, volume, moment))
+                api.patch(VOLUME, self.record.replaced, None, _disk_swap.replaced(self.record, volume, moment))
             self.require_unused()
+            claim = self._present(volume)
+            if claim is None:
+                return taken
+            self._require_noted(volume, claim)
+            self._require_safe(volume)
             api.delete(CLAIM, record.name, record.namespace, record.uid)
 
         def gone() -> bool | None:
@@ -117,6 +117,56 @@ class Swap:
 
         self.sides.until(f"Removing the claim {record.name}, whose volume stays,", gone)
         return taken
+
+    def _present(self, volume: str) -> Json | None:
+        """Return the claim that is to be replaced; None where there is none, or it has the restored volume.
+
+        A claim that waits for a volume gets the one that is reserved for its name, whoever made it.
+
+        Raises:
+            RestoreError: another claim has its name by now, and a volume.
+        """
+        claim = self.sides.api.get(CLAIM, self.record.name, self.record.namespace)
+        has = claim["spec"].get("volumeName") if claim else None
+        if claim is None or has == volume:
+            return None
+        if claim["metadata"]["uid"] == self.record.uid:
+            return claim
+        if has:
+            raise RestoreError(
+                f"The claim {self.record.name} was made anew meanwhile and has the volume {has}; nothing of it was "
+                f"changed, and the restored disk waits as the volume {volume}."
+            )
+        return None
+
+    def _present_of(self, claim: Json) -> str:
+        """Return the name of the volume that a claim has just now, empty where it has none that is its own."""
+        name = str(claim["spec"].get("volumeName") or "")
+        found = self.sides.api.get(VOLUME, name) if name else None
+        return name if found and _disk_swap.belongs_to(found, claim) else ""
+
+    def _note_present(self, volume: str, claim: Json) -> None:
+        """Keep in the record which volume is replaced: a claim that had none may have got one since it was planned."""
+        present = self._present_of(claim)
+        if present != self.record.replaced:
+            self.record = replace(self.record, replaced=present)
+            self.sides.api.patch(VOLUME, volume, None, _disk_swap.pending(self.record))
+
+    def _require_noted(self, volume: str, claim: Json) -> None:
+        """Raise RestoreError unless the claim still has the volume that was noted: no other would be kept."""
+        if self._present_of(claim) != self.record.replaced:
+            raise RestoreError(
+                f"The disk {self.record.name} of {self.record.student} got a volume meanwhile; nothing of it was "
+                f"changed, and the restored disk waits as the volume {volume}. Run again."
+            )
+
+    def _require_safe(self, name: str) -> None:
+        """Raise RestoreError unless the restored volume is still there for the claim; another run may have failed."""
+        if not _disk_swap.is_safe(self._volume(name), self.record):
+            raise RestoreError(
+                f"The volume {name} of the restored disk is not kept for {self.record.name} any more, as by another "
+                "restore of it at the same time; the disk was not touched. Run again when no other runs."
+            )
 
     def _take_snapshot(self, claim: Json) -> str:
         """Take a snapshot of the present disk, wait until it is ready, and return its name."""

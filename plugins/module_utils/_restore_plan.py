@@ -16,6 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot
+from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import from_the_future
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, SelectionError
 
 Json = dict[str, Any]
@@ -42,6 +43,7 @@ class Request:
     into: str
     keep_side_disk: bool
     zone: ZoneInfo
+    now: datetime
 
     @property
     def mode(self) -> str:
@@ -126,20 +128,22 @@ def request_of(options: Mapping[str, Any], now: datetime) -> Request:
         into=home_path(options["into"], "into") if options.get("into") else "",
         keep_side_disk=bool(options.get("keep_side_disk")),
         zone=zone_of(options.get("timezone") or "UTC"),
+        now=now,
     )
 
 
 def time_of(text: str, now: datetime) -> datetime:
-    """Return the time that a text names.
+    """Return the time that a text names, in UTC.
 
     Raises:
         SelectionError: it is no time of ISO 8601 with a zone, or has not been yet.
     """
     try:
-        time = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError as error:
+        named = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        time = named.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise SelectionError(f"'{text}' is no time; write it as 2026-11-25T09:00:00+01:00.") from error
-    if time.tzinfo is None:
+    if named.tzinfo is None:
         raise SelectionError(f"'{text}' does not say which time zone; write it as 2026-11-25T09:00:00+01:00.")
     if time > now:
         raise SelectionError(f"'{text}' has not been yet; name a time up to {written(now)}.")
@@ -171,17 +175,26 @@ def home_path(text: str, option: str) -> str:
 def plan(request: Request, disks: Iterable[Disk], snapshots: Iterable[Snapshot]) -> Plan:
     """Return what has to be done.
 
+    Args:
+        request: what is asked for.
+        disks: all of the namespace.
+        snapshots: those of the student; where ``to`` is named those of all students.
+
     Raises:
-        SelectionError: there is no such student, disk or snapshot, or the snapshot cannot be used.
+        SelectionError: there is no such student, disk or snapshot, the snapshot cannot be used, or ``to`` is taken.
     """
     every, taken = list(disks), list(snapshots)
+    _require_free(request.to, every, taken)
     name = disk_name(request, every, taken)
     present = next((disk for disk in every if disk.name == name), None)
     if present and present.deleting:
         raise SelectionError(f"The disk {name} of {request.student} is being deleted; wait until it is gone.")
     if request.mode == PATH and not (present and present.bound):
         raise SelectionError(f"{request.student} has no disk to restore into; use whole_disk to get it back.")
-    own = sorted((each for each in taken if each.disk == name), key=lambda each: (each.taken, each.name))
+    own = sorted(
+        (each for each in taken if each.disk == name and _shows(each, request.student, present)),
+        key=lambda each: (each.taken, each.name),
+    )
     snapshot = snapshot_for(request, own)
     run = run_name(request.mode, snapshot.uid, request.path, request.into, request.to)
     return Plan(
@@ -202,6 +215,15 @@ def plan(request: Request, disks: Iterable[Disk], snapshots: Iterable[Snapshot])
     )
 
 
+def _require_free(to: str, disks: Iterable[Disk], snapshots: Iterable[Snapshot]) -> None:
+    """Raise SelectionError when a side disk would have the name of a student's disk, also of one that is gone.
+
+    The hub looks for disks by name: a student would work on a copy that goes with its claim.
+    """
+    if to in {disk.name for disk in disks} | {each.disk for each in snapshots}:
+        raise SelectionError(f"'{to}' is the name of a student's disk; choose another name by to.")
+
+
 def _size(snapshot: Snapshot, present: Disk | None, takes_its_place: bool) -> int:
     """Return the bytes that a disk made from a snapshot needs."""
     if present and takes_its_place:
@@ -210,19 +232,23 @@ def _size(snapshot: Snapshot, present: Disk | None, takes_its_place: bool) -> in
     return snapshot.size or (present.size if present else 1)
 
 
+def _shows(snapshot: Snapshot, student: str, present: Disk | None) -> bool:
+    """Say whether a snapshot of a claim of this name is the student's: another one may have had it before."""
+    return snapshot.student == student or (present is not None and snapshot.disk_uid == present.uid)
+
+
 def disk_name(request: Request, disks: Sequence[Disk], snapshots: Sequence[Snapshot]) -> str:
     """Return the name of the student's disk; one that is gone is known by its snapshots.
 
     Raises:
         SelectionError: the student is unknown, or which of several disks is meant.
     """
-    owners = {disk.name: disk.student for disk in disks}
-    owners = {**{each.disk: each.student for each in snapshots}, **owners}
-    own = sorted(name for name, student in owners.items() if student == request.student)
+    there = {disk.name: disk.student for disk in disks}
+    owners = {*there.items(), *((each.disk, each.student) for each in snapshots if each.disk not in there)}
+    own = sorted(name for name, student in owners if student == request.student)
     if not own:
-        raise SelectionError(
-            f"No student '{request.student}' has a disk here; {_near(request.student, owners.values())}"
-        )
+        known = [student for _name, student in owners]
+        raise SelectionError(f"No student '{request.student}' has a disk here; {_near(request.student, known)}")
     if request.disk and request.disk not in own:
         raise SelectionError(f"{request.student} has no disk '{request.disk}'; {_near(request.disk, own)}")
     if not request.disk and len(own) > 1:
@@ -247,11 +273,19 @@ def snapshot_for(request: Request, own: Sequence[Snapshot]) -> Snapshot:
     good = [each for each in own if each.good]
     if not good:
         raise SelectionError(f"{request.student} has no good snapshot yet, of {len(own)} that were begun.")
-    before = [each for each in good if request.time is None or each.taken <= request.time]
-    if not before:
-        asked = written(request.time) if request.time else ""
+    past = [each for each in good if not from_the_future(each.taken, request.now)]
+    if not past:
         raise SelectionError(
-            f"{request.student} has no snapshot of {asked} or before; the first is of {written(good[0].taken)}."
+            f"All good snapshots of {request.student} are dated in the future, so the newest is not known; name one by "
+            f"snapshot, such as {good[-1].name}."
+        )
+    if request.time is None:
+        return past[-1]
+    before = [each for each in past if each.taken <= request.time]
+    if not before:
+        raise SelectionError(
+            f"{request.student} has no snapshot of {written(request.time)} or before; "
+            f"the first is of {written(past[0].taken)}."
         )
     return before[-1]
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _disk_swap
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
     API,
     OURS,
@@ -28,6 +29,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap_run i
     require_unused,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import differences, manifest_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_begun import Begun, begun_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import (
     PATH,
     SIDE,
@@ -36,6 +38,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan im
     Request,
     plan,
     request_of,
+    written,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import (
     as_volume,
@@ -45,6 +48,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk impor
     on_node,
     pod,
     side_claim,
+    taken_by_another,
     users_of,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import (
@@ -58,6 +62,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     Disk,
     SelectionError,
     disk_of,
+    required_namespace,
 )
 
 Json = dict[str, Any]
@@ -104,36 +109,76 @@ class Restore:
         api, namespace = sides.api, sides.namespace
         request = request_of(options, now())
         claims = api.list(CLAIM, "v1", namespace, DISKS)
+        disks = [disk_of(each) for each in claims]
         self._template = template_of(api, namespace, options["image"])
-        self.plan, self._item = self._planned(request, [disk_of(each) for each in claims])
+        self._over: list[Begun] = []
+        self._begun: Begun | None = None
+        self._item: Json = {}
+        self.plan = self._planned_whole(request, disks) if request.whole_disk else self._planned(request, disks)
         self._claim = next((each for each in claims if each["metadata"]["name"] == self.plan.disk), None)
         self._pods = api.list("Pod", "v1", namespace)
-        self._there = api.get(CLAIM, self.plan.side_disk, namespace) is not None
-        self._begun: tuple[Json, Record] | None = None
+        side = None if self._begun else api.get(CLAIM, self.plan.side_disk, namespace)
+        self._there = side is not None
         present = self.plan.present
         self._class = options["scratch_class"]
         if self.plan.mode == WHOLE:
             self._class = present.storage_class if present else options["storage_class"]
-            volumes = api.list(VOLUME, "v1", None, f"{_disk_swap.PENDING}=pending")
-            self._begun = _disk_swap.begun(volumes, namespace, self.plan.disk)
+        if why := taken_by_another(side, self.plan.snapshot.name):
+            raise RestoreError(why)
         self._check()
 
-    def _planned(self, request: Request, disks: list[Disk]) -> tuple[Plan, Json]:
-        """Return the plan and its snapshot; those of all students are read only where the student's own give none."""
+    def _planned_whole(self, request: Request, disks: list[Disk]) -> Plan:
+        """Return the plan for a whole disk: what was begun and is named goes on, also without its snapshot.
+
+        Raises:
+            SelectionError: as ``plan`` does.
+            RestoreError: another restore of the disk was begun.
+        """
+        volumes = self.sides.api.list(VOLUME, "v1", None, f"{_disk_swap.PENDING}=pending")
+        begun = begun_of(volumes, self.sides.namespace, request)
+        self._over = [each for each in begun if each.is_over(disks)]
+        waiting = [each for each in begun if each not in self._over]
+        self._begun = next((each for each in waiting if each.record.snapshot == request.snapshot), None)
+        if self._begun:
+            return self._begun.plan(disks)
+        try:
+            made = self._planned(request, disks)
+        except SelectionError as error:
+            # It may be the one whose snapshot retention has removed meanwhile.
+            if waiting and (request.disk or len({disk.name for disk in disks if disk.student == request.student}) < 2):
+                raise RestoreError(waiting[0].sentence()) from error
+            raise
+        self._begun = next((each for each in waiting if each.record.name == made.disk), None)
+        if self._begun and self._begun.record.snapshot != made.snapshot.name:
+            raise RestoreError(self._begun.sentence())
+        return made
+
+    def _planned(self, request: Request, disks: list[Disk]) -> Plan:
+        """Return the plan; snapshots of all students are read only where the student's own give none, or for a name."""
         own = selectors_of(disk for disk in disks if disk.student == request.student)
-        if own:
+        if own and not request.to:
             with contextlib.suppress(SelectionError):
                 return self._planned_from(request, disks, own)
         return self._planned_from(request, disks, [OURS])
 
-    def _planned_from(self, request: Request, disks: list[Disk], selectors: list[str]) -> tuple[Plan, Json]:
+    def _planned_from(self, request: Request, disks: list[Disk], selectors: list[str]) -> Plan:
         api, namespace = self.sides.api, self.sides.namespace
         found = [item for each in selectors for item in api.list("VolumeSnapshot", API, namespace, each)]
         made = plan(request, disks, [snapshot_of(each) for each in found])
-        return made, next(each for each in found if each["metadata"]["name"] == made.snapshot.name)
+        self._item = next(each for each in found if each["metadata"]["name"] == made.snapshot.name)
+        return made
 
     def _check(self) -> None:
         """Raise RestoreError when the cluster cannot do what is planned."""
+        if not self._begun:
+            self._check_snapshot()
+        if self.plan.mode == PATH:
+            self._node()
+        if self.plan.mode == WHOLE:
+            self._check_whole()
+
+    def _check_snapshot(self) -> None:
+        """Raise RestoreError when no disk can be made from the snapshot."""
         chosen = self.plan.snapshot
         driver = self._driver_of_class()
         content = self.sides.api.get("VolumeSnapshotContent", chosen.content, None, API) if chosen.content else None
@@ -144,20 +189,11 @@ class Restore:
                 f"The StorageClass {self._class} is of {driver} and cannot make a disk from a snapshot of "
                 f"{content['spec']['driver']}; name a class of that driver."
             )
-        if self.plan.mode == PATH:
-            self._node()
-        if self.plan.mode == WHOLE:
-            self._check_whole(driver)
 
-    def _check_whole(self, driver: str) -> None:
+    def _check_whole(self) -> None:
         require_unused(self._pods, self.plan.disk, self.plan.student)
-        if self._begun and self._begun[1].snapshot != self.plan.snapshot.name:
-            raise RestoreError(
-                f"A restore of {self.plan.disk} from the snapshot {self._begun[1].snapshot} was begun and not "
-                "finished; finish it first by naming that snapshot."
-            )
         if self.options["snapshot_present"] and self.plan.present:
-            name = self.options["snapshot_class"]
+            name, driver = self.options["snapshot_class"], self._driver_of_class()
             found = self.sides.api.get("VolumeSnapshotClass", name, None, API) if name else None
             if found is None or found["driver"] != driver:
                 why = f"is of {found['driver']}" if found else "is not there"
@@ -168,8 +204,15 @@ class Restore:
 
     def _driver_of_class(self) -> str:
         found = self.sides.api.get("StorageClass", self._class, None, "storage.k8s.io/v1")
-        if found is None:
+        if found is None and self._class:
             raise RestoreError(f"There is no StorageClass {self._class} to make the disk in; name another.")
+        if found is None and self.plan.mode == WHOLE and self.plan.present:
+            raise RestoreError(
+                f"The disk {self.plan.disk} has no StorageClass to make another in its place; restore a path, or make "
+                "a side disk."
+            )
+        if found is None:
+            raise RestoreError("No StorageClass is named to make the disk in; name one.")
         return str(found["provisioner"])
 
     def _node(self) -> str:
@@ -204,9 +247,10 @@ class Restore:
             RestoreError: it could not be done.
             ClusterError: the cluster did not answer.
         """
+        for each in self._over:
+            self.sides.api.patch(VOLUME, each.volume, None, _disk_swap.finished(each.record))
         if self._begun:
-            volume, record = self._begun
-            return self._swap(record).finish(str(volume["metadata"]["name"]))
+            return self._swap(self._begun.record).finish(self._begun.volume)
         name = self.plan.side_disk
         claim = side_claim(name, self.plan.snapshot, self.plan.size, self._class, self._like())
         created = self.sides.make(claim)
@@ -220,15 +264,24 @@ class Restore:
             if self.plan.mode == WHOLE:
                 self._require_equal(answer)
                 swap = self._swap(self._record())
+                # What is refused now leaves nothing that is begun.
+                swap.require_unused()
                 answer.update(swap.finish(swap.begin(name)))
         except BaseException:
-            # One that an earlier run made and kept may be in use by now.
-            if created or not self.plan.keep_side_disk:
+            if created or (self._is_unnamed and not self.plan.keep_side_disk):
                 self._clean_up()
             raise
         if not self.plan.keep_side_disk:
-            self._clean_up()
+            if created or self._is_unnamed:
+                self._clean_up()
+            else:
+                answer["side_disk"] = name
         return answer
+
+    @property
+    def _is_unnamed(self) -> bool:
+        """Whether the side disk has the name of this very restore; one that was named may have been kept for a use."""
+        return self.plan.side_disk == self.plan.run
 
     def _clean_up(self) -> None:
         """Remove the side disk; a volume that is to take the place of the student's stays."""
@@ -236,12 +289,35 @@ class Restore:
         claim = api.get(CLAIM, self.plan.side_disk, self.sides.namespace)
         name = ((claim or {}).get("spec") or {}).get("volumeName")
         if claim and name and is_side_disk_of(claim, self.plan.snapshot.name):
-            volume = api.get(VOLUME, name)
-            kept = (volume or {}).get("spec", {}).get("persistentVolumeReclaimPolicy") != "Delete"
-            if volume and kept and not _disk_swap.record_of(volume):
-                # In a class that retains, the copy would stay behind.
-                api.patch(VOLUME, name, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+            self._let_go(name)
         self.sides.remove(CLAIM, self.plan.side_disk)
+
+    def _let_go(self, name: str) -> None:
+        """Let a volume go with its claim, also in a class that retains; not one that is to take a place.
+
+        The same restore may run twice and note that on it at this very moment: only what was read is changed.
+        """
+        api = self.sides.api
+
+        def let_go() -> bool | None:
+            volume = api.get(VOLUME, name)
+            if (
+                volume is None
+                or volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+                or _disk_swap.record_of(volume)
+            ):
+                return True
+            version = volume["metadata"]["resourceVersion"]
+            body = {"metadata": {"resourceVersion": version}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}}
+            try:
+                api.patch(VOLUME, name, None, body)
+            except ClusterError as error:
+                if error.status != 409:
+                    raise
+                return None
+            return True
+
+        self.sides.until(f"Letting the volume {name} go", let_go)
 
     def _like(self) -> Json | None:
         """Return what the disk made from the snapshot has to agree with: the student's, if it takes its place."""
@@ -276,13 +352,14 @@ class Restore:
             )
 
     def _record(self) -> Record:
-        disk = self.plan.present
+        disk, chosen = self.plan.present, self.plan.snapshot
+        uid = replaced = ""
         if self._claim and disk:
-            claim = _disk_swap.claim_anew(self._claim)
-            return Record(disk.student, self.plan.snapshot.name, claim, disk.uid, disk.volume if disk.bound else "")
-        labels = self._item["metadata"].get("labels") or {}
-        claim = _disk_swap.claim_of_snapshot(self.plan.snapshot, labels, self.plan.size, self._class)
-        return Record(self.plan.student, self.plan.snapshot.name, claim, "", "")
+            claim, uid, replaced = _disk_swap.claim_anew(self._claim), disk.uid, disk.volume if disk.bound else ""
+        else:
+            labels = self._item["metadata"].get("labels") or {}
+            claim = _disk_swap.claim_of_snapshot(chosen, labels, self.plan.size, self._class)
+        return Record(self.plan.student, chosen.name, written(chosen.taken), claim, uid, replaced)
 
     def _swap(self, record: Record) -> Swap:
         chosen = self.options["snapshot_class"] if self.options["snapshot_present"] else ""
@@ -291,7 +368,7 @@ class Restore:
 
 def restore(api: Api, options: Mapping[str, Any], check_mode: bool) -> Json:
     """Return what a restore did, or would do in check mode; raises as Restore does."""
-    wanted = Restore(SideDisks(api, options["namespace"], options["timeout"]), options)
+    wanted = Restore(SideDisks(api, required_namespace(options), options["timeout"]), options)
     report = wanted.report()
     kept = report["side_disk"] if wanted.plan.keep_side_disk else ""
     diff = {"before": "", "after": f"{report['plan']}\n"}

@@ -26,6 +26,9 @@ CONTAINER: Final = "restore"
 ALIKE: Final = ("accessModes", "volumeMode", "volumeAttributesClassName")
 SIDE_MOUNT: Final = "/snapshot"
 HOME_MOUNT: Final = "/home-disk"
+READER_GRACE: Final = 5
+WRITER_GRACE: Final = 30
+"""Seconds in which a pod that is ended takes its unfinished copy off the student's disk."""
 USERS: Final = 100
 """Group of files that Zero to JupyterHub's images write."""
 DEDICATED: Final = ("hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated")
@@ -96,6 +99,16 @@ def is_side_disk_of(claim: Json, snapshot: str) -> bool:
     return LABELS.items() <= labels.items() and annotations.get(SNAPSHOT) == snapshot
 
 
+def taken_by_another(there: Json | None, snapshot: str) -> str:
+    """Say why a side disk of this snapshot cannot have a name that a claim may have already, empty when it can."""
+    if there is None:
+        return ""
+    name, meta = there["metadata"]["name"], there["metadata"]
+    if not is_side_disk_of(there, snapshot):
+        return f"Another disk is called {name}; choose another name by to."
+    return f"The side disk {name} is being removed; run again when it is gone." if meta.get("deletionTimestamp") else ""
+
+
 def pod(
     name: str,
     namespace: str,
@@ -127,7 +140,7 @@ def pod(
         "spec": {
             "restartPolicy": "Never",
             "activeDeadlineSeconds": seconds,
-            "terminationGracePeriodSeconds": 5,
+            "terminationGracePeriodSeconds": WRITER_GRACE if home else READER_GRACE,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "imagePullSecrets": [*template.pull_secrets],

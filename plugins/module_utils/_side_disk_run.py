@@ -27,8 +27,8 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk impor
     LABELS,
     SNAPSHOT,
     Template,
-    is_side_disk_of,
     no_room,
+    taken_by_another,
     template_of_job,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
@@ -105,8 +105,10 @@ class SideDisks:
             if error.status != 409:
                 raise
         there = self.api.get("PersistentVolumeClaim", name, self.namespace)
-        if there is None or there["metadata"].get("deletionTimestamp") or not is_side_disk_of(there, snapshot):
-            raise RestoreError(f"Another disk is called {name}; choose another name by to, or remove it.")
+        if there is None:
+            raise RestoreError(f"The side disk {name} was removed meanwhile; run again.")
+        if why := taken_by_another(there, snapshot):
+            raise RestoreError(why)
         return False
 
     def ask(self, pod: Json) -> Json:

@@ -41,7 +41,9 @@ options:
     type: str
     default: ""
   snapshot:
-    description: Name of the snapshot. Without it and O(time) the newest good one is taken.
+    description:
+      - Name of the snapshot. Without it and O(time) the newest good one is taken.
+      - One that is dated in the future is only taken by name.
     type: str
     default: ""
   time:
@@ -59,7 +61,9 @@ options:
     type: bool
     default: false
   to:
-    description: Name of the side disk's claim. Without it one is chosen.
+    description:
+      - Name of the side disk's claim. Without it one is chosen.
+      - It may not be that of a student's disk, not even of one that is gone.
     type: str
     default: ""
   into:

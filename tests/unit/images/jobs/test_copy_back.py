@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -252,6 +254,32 @@ def test_a_disk_that_becomes_full_keeps_no_half(
     assert "there is no room for the restore; nothing was kept" in json.loads(capsys.readouterr().out)["error"]
     assert everything(disks.home) == {}
     assert list(disks.restored.iterdir()) == []
+
+
+ENDLESS = """
+import runpy, signal
+from campus_jobs import copies
+copies.copy_content = lambda _here, _there: (print("copying", flush=True), signal.pause())
+runpy.run_module("campus_jobs.copy_back", run_name="__main__")
+"""
+"""The program, with a file that takes for ever."""
+
+
+def test_a_copy_that_is_told_to_end_keeps_no_half(disks: Disks) -> None:
+    disks.put("work/a")
+    options = {"snapshot": disks.snapshot, "home": disks.home, "path": "work", "into": INTO, "run": "a1"}
+    command = [sys.executable, "-c", ENDLESS, *(f"--{key}={value}" for key, value in options.items())]
+    package = Path(copy_back.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "copying\n"
+        assert (disks.restored / ".restoring-a1" / "a").exists()
+        program.terminate()
+        said = program.stdout.read()
+    assert list(disks.restored.iterdir()) == []
+    assert program.returncode == 1
+    assert json.loads(said)["error"].startswith("The copy was ended before it was complete; run again")
 
 
 def test_a_copy_that_differs_is_not_kept(disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:

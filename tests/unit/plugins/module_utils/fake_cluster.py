@@ -93,6 +93,7 @@ class FakeCluster:
         meta = item["metadata"]
         self._uids += 1
         meta.setdefault("uid", f"made-{self._uids}")
+        meta.setdefault("resourceVersion", meta["uid"])
         self.objects[item["kind"], meta.get("namespace") or "", meta["name"]] = item
         return item
 
@@ -192,9 +193,13 @@ class FakeCluster:
         key = kind, namespace or "", name
         if key not in self.objects:
             raise ClusterError("change", name, "not found", "", 404)
+        version = self.objects[key]["metadata"]["resourceVersion"]
+        if (body.get("metadata") or {}).get("resourceVersion", version) != version:
+            raise ClusterError("change", name, "the object has been modified", "", 409)
 
         def change() -> Json:
             self.objects[key] = merged(self.objects[key], body)
+            self.objects[key]["metadata"]["resourceVersion"] = f"changed-{self.changes}"
             return self.objects[key]
 
         return self._change(change)
@@ -338,6 +343,7 @@ def volume(name: str, item: Json, policy: str) -> Json:
         "spec": {
             "persistentVolumeReclaimPolicy": policy,
             "storageClassName": item["spec"]["storageClassName"],
+            "capacity": dict(item["spec"]["resources"]["requests"]),
             "claimRef": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": []}]}},
         },

@@ -74,6 +74,15 @@ def test_an_object_that_is_not_there_is_none() -> None:
     assert cluster_of(Pod=absent).get("Pod", "p", "n") is None
 
 
+def test_nothing_has_an_empty_name() -> None:
+    assert (
+        cluster_of(StorageClass=lambda **_query: {"kind": "StorageClassList", "items": []}).get(
+            "StorageClass", "", None, "storage.k8s.io/v1"
+        )
+        is None
+    )
+
+
 def test_items_of_a_list_keep_their_kind() -> None:
     found = cluster_of(Job=lambda **query: {"items": [{"metadata": {"name": "j"}}]}).list("Job", "batch/v1", "n")
     assert found == [{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}}]

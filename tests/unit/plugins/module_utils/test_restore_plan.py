@@ -6,7 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    CLAIM_UID,
+    Snapshot,
+    snapshot_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import (
     PATH,
     SIDE,
@@ -17,7 +21,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan im
     request_of,
     snapshot_for,
 )
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import Disk, SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import disk, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +58,58 @@ def planned(**options: Any) -> Plan:
 )
 def test_which_snapshot(options: dict[str, str], taken: str) -> None:
     assert planned(**options).as_dict()["taken"] == taken
+
+
+FUTURE = snapshot("2026-11-26T10:05:01Z", name="future")
+AHEAD = snapshot("2026-11-26T10:05:00Z", name="a-little-ahead")
+
+
+@pytest.mark.parametrize(
+    ("options", "items", "chosen"),
+    [
+        ({}, [*TAKEN, FUTURE], "claim-ann-20261124-090000"),
+        ({}, [*TAKEN, AHEAD, FUTURE], "a-little-ahead"),
+        ({"time": "2026-11-26T10:00:00Z"}, [*TAKEN, AHEAD, FUTURE], "claim-ann-20261124-090000"),
+        ({"snapshot": "future"}, [*TAKEN, FUTURE], "future"),
+    ],
+)
+def test_a_snapshot_that_is_dated_in_the_future_is_not_the_newest(
+    options: dict[str, Any], items: list[dict[str, Any]], chosen: str
+) -> None:
+    found = plan(request_of({"student": "ann", **options}, NOW), DISKS, map(snapshot_of, items))
+    assert found.snapshot.name == chosen
+
+
+def test_snapshots_that_are_all_dated_in_the_future() -> None:
+    with pytest.raises(SelectionError, match="are dated in the future, so the newest is not known; name one by snap"):
+        plan(request_of({"student": "ann"}, NOW), DISKS, [snapshot_of(FUTURE)])
+
+
+def of_claim(name: str, student: str, taken: str, uid: str = "an earlier claim") -> Snapshot:
+    """A snapshot of a claim that was this student's then."""
+    item = snapshot(taken, student=student)
+    item["spec"]["source"]["persistentVolumeClaimName"] = name
+    item["metadata"]["annotations"][CLAIM_UID] = uid
+    return snapshot_of(item)
+
+
+@pytest.mark.parametrize("disks", [[disk("ann")], []], ids=["claim is there", "claim is gone"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_claim_that_was_another_students_before_only_the_own_snapshots(disks: list[Disk], order: int) -> None:
+    taken = [
+        of_claim("claim-ann", "ann", "2026-11-22T09:00:00Z"),
+        of_claim("claim-ann", "bob", "2026-11-23T09:00:00Z"),
+    ][::order]
+    found = plan(request_of({"student": "ann"}, NOW), disks, taken)
+    assert (found.disk, found.snapshot.student) == ("claim-ann", "ann")
+    named = request_of({"student": "ann", "snapshot": "claim-bob-20261123-090000"}, NOW)
+    with pytest.raises(SelectionError, match="ann has no snapshot 'claim-bob-20261123-090000'"):
+        plan(named, disks, taken)
+
+
+def test_a_snapshot_of_the_very_claim_is_the_students_whatever_its_name_was() -> None:
+    taken = [of_claim("claim-ann", "ann.b", "2026-11-22T09:00:00Z", disk("ann").uid)]
+    assert plan(request_of({"student": "ann"}, NOW), [disk("ann")], taken).snapshot.student == "ann.b"
 
 
 def test_where_a_path_goes() -> None:
@@ -117,6 +173,8 @@ def test_the_same_restore_has_the_same_name_and_another_has_another() -> None:
             "ann has no snapshot of 2026-11-01T00:00:00Z or before; the first is of 2026-11-23T09:00:00Z.",
         ),
         ({"time": "yesterday"}, "'yesterday' is no time; write it as 2026-11-25T09:00:00+01:00."),
+        ({"time": "0001-01-01T00:00:00+14:00"}, "'0001-01-01T00:00:00+14:00' is no time;"),
+        ({"time": "9999-12-31T23:59:59-14:00"}, "'9999-12-31T23:59:59-14:00' is no time;"),
         ({"time": "2026-11-24T09:00:00"}, "'2026-11-24T09:00:00' does not say which time zone;"),
         ({"time": "2027-01-01T00:00:00Z"}, "'2027-01-01T00:00:00Z' has not been yet;"),
         ({"snapshot": "unready"}, "The snapshot unready is not ready yet;"),
@@ -135,6 +193,8 @@ def test_the_same_restore_has_the_same_name_and_another_has_another() -> None:
         ({"time": "2026-11-24T09:00:00Z", "snapshot": "x"}, "snapshot and time exclude each other;"),
         ({"whole_disk": True}, "A whole disk is replaced only when the snapshot or the time is named."),
         ({"to": "Ann's"}, "'Ann's' is no name for a side disk;"),
+        ({"to": "claim-bob--lab"}, "'claim-bob--lab' is the name of a student's disk; choose another name by to."),
+        ({"to": "claim-gone", "path": "hw"}, "'claim-gone' is the name of a student's disk; choose another"),
         ({"timezone": "Mars/Base"}, "'Mars/Base' is no time zone;"),
         ({"timezone": "../../etc/passwd"}, "'../../etc/passwd' is no time zone;"),
     ],

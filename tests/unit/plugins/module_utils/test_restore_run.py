@@ -3,61 +3,41 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _restore_run
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import OURS
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import PENDING, RECORD, REPLACED, RESTORED
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import MANIFEST
-from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_run import ARGUMENTS, Restore
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import HOME_MOUNT, LABELS
-from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError, SideDisks
-from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT, SelectionError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
     CLAIM,
     NAMESPACE,
     POD,
     VOLUME,
     FakeCluster,
-    KilledError,
+)
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.restore_world import (
+    SECONDS,
+    SNAPSHOT,
+    WHOLE,
+    anns_cluster,
+    names,
+    options_of,
+    planned,
+    refusal,
+    run,
 )
 
 Json = dict[str, Any]
-NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
-SNAPSHOT = "claim-ann-20261125-090000"
-WHOLE = {"whole_disk": True, "snapshot": SNAPSHOT}
-SECONDS = 100
 
 
 @pytest.fixture
 def cluster() -> FakeCluster:
     """Ann's disk, and the snapshot of it from yesterday."""
-    made = FakeCluster()
-    made.disk("ann", course="data8")
-    made.snapshot()
-    return made
-
-
-def options_of(**options: Any) -> Json:
-    """All options of the module."""
-    defaults = {name: each.get("default") for name, each in ARGUMENTS.items()}
-    return {**defaults, "namespace": NAMESPACE, "student": "ann", "timeout": SECONDS, **options}
-
-
-def planned(cluster: FakeCluster, **options: Any) -> Restore:
-    sides = SideDisks(cluster, NAMESPACE, SECONDS, Clock(cluster.clock, cluster.sleep))
-    return Restore(sides, options_of(**options), lambda: NOW + timedelta(seconds=cluster.seconds + cluster.changes))
-
-
-def run(cluster: FakeCluster, **options: Any) -> Json:
-    return planned(cluster, **options).run()
-
-
-def names(cluster: FakeCluster) -> dict[str, list[str]]:
-    return {kind: cluster.names(kind) for kind in (CLAIM, VOLUME, POD)}
+    return anns_cluster()
 
 
 # Whose snapshots are read
@@ -187,9 +167,57 @@ def test_a_side_disk_is_made_and_a_second_run_finds_it(cluster: FakeCluster) -> 
 
 
 def test_a_side_disk_never_takes_another_disk(cluster: FakeCluster) -> None:
-    with pytest.raises(RestoreError, match="Another disk is called claim-ann; choose another name"):
-        run(cluster, to="claim-ann")
+    assert "'claim-ann' is the name of a student's disk" in refusal(cluster, to="claim-ann")
     assert cluster.home_of("claim-ann") == "present"
+
+
+def test_a_side_disk_never_has_the_name_under_which_the_hub_looks_for_a_lost_disk(
+    cluster: FakeCluster, asked: list[str]
+) -> None:
+    cluster.snapshot(student="bob")
+    cluster.found("VolumeSnapshot", SNAPSHOT)["metadata"]["labels"]["hub.jupyter.org/username"] = "ann"
+    assert "'claim-bob' is the name of a student's disk" in refusal(cluster, to="claim-bob")
+    assert "'claim-bob' is the name of a student's disk" in refusal(cluster, to="claim-bob", path="hw")
+    assert asked == [OURS, OURS]
+
+
+@pytest.mark.parametrize("options", [{}, {"path": "hw"}])
+def test_a_name_that_is_taken_is_refused_before_anything_is_made(cluster: FakeCluster, options: Json) -> None:
+    older = cluster.snapshot("2026-11-24T09:00:00Z", "older")["metadata"]["name"]
+    cluster.put({"kind": CLAIM, "metadata": {"name": "shared", "namespace": NAMESPACE}, "spec": {}, "status": {}})
+    assert refusal(cluster, to="shared", **options) == "Another disk is called shared; choose another name by to."
+    run(cluster, to="look", snapshot=older)
+    assert "Another disk is called look;" in refusal(cluster, to="look", **options)
+    assert not planned(cluster, to="look", snapshot=older).changes
+    cluster.server("look")
+    cluster.delete(CLAIM, "look", NAMESPACE, cluster.found(CLAIM, "look")["metadata"]["uid"])
+    assert "The side disk look is being removed;" in refusal(cluster, to="look", snapshot=older, **options)
+
+
+def test_a_name_that_is_taken_after_the_plan(cluster: FakeCluster) -> None:
+    wanted = planned(cluster, to="look")
+    cluster.put({"kind": CLAIM, "metadata": {"name": "look", "namespace": NAMESPACE}, "spec": {}, "status": {}})
+    with pytest.raises(RestoreError, match="Another disk is called look;"):
+        wanted.run()
+
+
+@pytest.mark.parametrize("answer", [{"target": "restored/x/hw"}, {"error": "'hw' is not in the snapshot"}])
+def test_a_side_disk_that_was_named_and_kept_stays(cluster: FakeCluster, answer: Json) -> None:
+    run(cluster, to="look")
+    cluster.answers = lambda _pod: answer
+    try:
+        outcome = _restore_run.restore(cluster, options_of(path="hw", to="look"), check_mode=False)
+    except RestoreError:
+        assert "error" in answer
+    else:
+        assert outcome["side_disk"] == "look"
+    assert cluster.home_of("look") == "old"
+
+
+def test_a_side_disk_that_was_named_and_not_kept_goes(cluster: FakeCluster) -> None:
+    before = names(cluster)
+    assert run(cluster, to="look", path="hw").get("side_disk") is None
+    assert names(cluster) == before
 
 
 def test_a_side_disk_is_made_where_the_disk_is(cluster: FakeCluster) -> None:
@@ -219,157 +247,7 @@ def test_a_side_disk_is_compared_with_what_was_recorded(
     assert answer["matches"] is (not differs)
 
 
-# A whole disk
-
-
-def test_a_whole_disk_comes_back_and_the_present_one_stays(cluster: FakeCluster) -> None:
-    before = cluster.found(CLAIM, "claim-ann")
-    before["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = "node-1"
-    answer = run(cluster, **WHOLE)
-    after = cluster.found(CLAIM, "claim-ann")
-    assert cluster.home_of("claim-ann") == "old"
-    assert after["metadata"]["labels"] == before["metadata"]["labels"]
-    assert after["metadata"]["annotations"] == {STUDENT: "ann"}
-    assert {**after["spec"], "volumeName": ""} == {**before["spec"], "volumeName": ""}
-    assert after["metadata"]["uid"] != before["metadata"]["uid"]
-    assert answer["kept_volume"] == "pv-claim-ann"
-    assert answer["volume"] == after["spec"]["volumeName"]
-    assert answer["present_snapshot"].startswith("claim-ann-20261126-1000")
-    assert cluster.data[answer["present_snapshot"]] == "present"
-    kept = cluster.found(VOLUME, "pv-claim-ann")
-    assert (cluster.data["pv-claim-ann"], kept["status"]["phase"]) == ("present", "Released")
-    assert kept["metadata"]["annotations"][STUDENT] == "ann"
-    assert json.loads(kept["metadata"]["annotations"][REPLACED])["by"] == answer["volume"]
-    new = cluster.found(VOLUME, answer["volume"])["metadata"]
-    assert PENDING not in new["labels"]
-    assert RECORD not in new["annotations"]
-    assert new["annotations"][RESTORED] == SNAPSHOT
-    assert cluster.names(CLAIM) == ["claim-ann"]
-    assert cluster.names(POD) == []
-
-
-def test_the_new_volume_agrees_with_the_claim_in_all_that_binding_asks_for(cluster: FakeCluster) -> None:
-    wishes = {"accessModes": ["ReadWriteMany"], "volumeMode": "Filesystem", "volumeAttributesClassName": "fast"}
-    cluster.found(CLAIM, "claim-ann")["spec"] |= wishes
-    made = []
-    create = cluster.create
-    cluster.create = lambda item: made.append(item) or create(item)  # type: ignore[method-assign, func-returns-value]
-    run(cluster, **WHOLE)
-    claims = [item["spec"] for item in made if item["kind"] == CLAIM]
-    assert len(claims) == 2
-    assert [spec | wishes for spec in claims] == claims
-
-
-@pytest.mark.parametrize("policy", ["Delete", "Retain"])
-def test_the_present_volume_stays_whatever_its_class_says(cluster: FakeCluster, policy: str) -> None:
-    cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] = policy
-    cluster.found("StorageClass", "jupyterhub")["reclaimPolicy"] = policy
-    run(cluster, **WHOLE)
-    assert cluster.data["pv-claim-ann"] == "present"
-    assert cluster.home_of("claim-ann") == "old"
-
-
-CHANGES = 11
-
-
-def test_how_many_changes_a_whole_disk_takes(cluster: FakeCluster) -> None:
-    run(cluster, **WHOLE)
-    assert cluster.changes == CHANGES
-
-
-@pytest.mark.parametrize("hub", [False, True], ids=["nobody", "the hub makes the claim"])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("change", range(CHANGES))
-def test_killed_anywhere_the_same_call_goes_on(cluster: FakeCluster, change: int, after: bool, hub: bool) -> None:
-    made_by_hub = {**cluster.found(CLAIM, "claim-ann"), "status": {"phase": "Pending"}}
-    made_by_hub["spec"] = {key: value for key, value in made_by_hub["spec"].items() if key != "volumeName"}
-    made_by_hub["metadata"] = {**made_by_hub["metadata"], "uid": "by-the-hub"}
-    cluster.kill_at, cluster.kill_after = change, after
-    with pytest.raises(KilledError):
-        run(cluster, **WHOLE)
-    cluster.revive()
-    cluster.control()
-    assert cluster.data["pv-claim-ann"] == "present"
-    if hub and "claim-ann" not in cluster.names(CLAIM):
-        cluster.put(made_by_hub)
-    run(cluster, **WHOLE)
-    assert cluster.home_of("claim-ann") == "old"
-    assert cluster.data["pv-claim-ann"] == "present"
-    assert cluster.names(CLAIM) == ["claim-ann"]
-    assert cluster.names(POD) == []
-    assert all(PENDING not in cluster.found(VOLUME, name)["metadata"].get("labels", {}) for name in volumes(cluster))
-    # Killed after the last change, it was done already, and was done once more.
-    twice = ["old"] if after and change == CHANGES - 1 else []
-    assert sorted(cluster.data[name] for name in volumes(cluster)) == [*twice, "old", "present"]
-
-
-def volumes(cluster: FakeCluster) -> list[str]:
-    return cluster.names(VOLUME)
-
-
-def test_a_server_that_starts_meanwhile_keeps_its_disk(cluster: FakeCluster) -> None:
-    cluster.answers = lambda _pod: cluster.server("claim-ann") and {"root": "r", "parts": {}}
-    with pytest.raises(RestoreError, match="in use by the pod jupyter-claim-ann: stop the server of ann first"):
-        run(cluster, **WHOLE)
-    assert cluster.home_of("claim-ann") == "present"
-    assert cluster.found(CLAIM, "claim-ann")["metadata"].get("deletionTimestamp") is None
-    cluster.objects.pop((POD, NAMESPACE, "jupyter-claim-ann"))
-    cluster.data["pv-claim-ann"] = "newer"
-    answer = run(cluster, **WHOLE)
-    assert cluster.home_of("claim-ann") == "old"
-    assert cluster.data[answer["present_snapshot"]] == "newer"
-
-
-def test_another_snapshot_waits_for_the_restore_that_was_begun(cluster: FakeCluster) -> None:
-    cluster.snapshot("2026-11-24T09:00:00Z", "older")
-    cluster.kill_at, cluster.kill_after = 4, True
-    with pytest.raises(KilledError):
-        run(cluster, **WHOLE)
-    cluster.revive()
-    other = {"whole_disk": True, "snapshot": "claim-ann-20261124-090000"}
-    assert f"from the snapshot {SNAPSHOT} was begun and not finished" in refusal(cluster, **other)
-    assert "goes on from there" in planned(cluster, **WHOLE).report()["plan"]
-    run(cluster, **WHOLE)
-    run(cluster, **other)
-    assert cluster.home_of("claim-ann") == "older"
-
-
-def test_a_disk_whose_claim_is_gone_comes_back(cluster: FakeCluster) -> None:
-    del cluster.objects[CLAIM, NAMESPACE, "claim-ann"]
-    answer = run(cluster, **WHOLE)
-    made = cluster.found(CLAIM, "claim-ann")
-    assert cluster.home_of("claim-ann") == "old"
-    assert made["metadata"]["labels"]["component"] == "singleuser-storage"
-    assert made["metadata"]["annotations"] == {STUDENT: "ann"}
-    assert (answer["kept_volume"], answer["present_snapshot"]) == ("", "")
-
-
-def test_a_broken_disk_is_kept_without_a_snapshot(cluster: FakeCluster) -> None:
-    answer = run(cluster, **WHOLE, snapshot_present=False, snapshot_class="none")
-    assert (answer["present_snapshot"], answer["kept_volume"]) == ("", "pv-claim-ann")
-    assert cluster.home_of("claim-ann") == "old"
-
-
-def test_a_restored_disk_that_differs_from_the_record_touches_nothing(cluster: FakeCluster) -> None:
-    before = names(cluster)
-    cluster.found("VolumeSnapshot", SNAPSHOT)["metadata"]["annotations"][MANIFEST] = json.dumps({"root": "x"})
-    with pytest.raises(RestoreError, match="is not what was recorded when it was taken"):
-        run(cluster, **WHOLE)
-    assert names(cluster) == before
-    assert cluster.home_of("claim-ann") == "present"
-
-
 # Before anything is changed
-
-
-def refusal(cluster: FakeCluster, **options: Any) -> str:
-    """The sentence of a refusal, which has changed nothing."""
-    changes = cluster.changes
-    with pytest.raises((RestoreError, SelectionError)) as raised:
-        planned(cluster, **options)
-    assert cluster.changes == changes
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 def test_a_disk_in_use_is_not_replaced(cluster: FakeCluster) -> None:
@@ -387,6 +265,21 @@ def test_classes_that_do_not_fit(cluster: FakeCluster) -> None:
         "jupyterhub-scratch is of kubernetes.io/no-provisioner and cannot make a disk from a snapshot of local.csi"
         in refusal(cluster, path="hw")
     )
+
+
+@pytest.mark.parametrize("namespace", ["", " "])
+def test_no_namespace(cluster: FakeCluster, namespace: str) -> None:
+    with pytest.raises(SelectionError, match="namespace is empty; name the one that the hub is in"):
+        _restore_run.restore(cluster, options_of(path="hw", namespace=namespace), check_mode=True)
+
+
+def test_no_class_at_all(cluster: FakeCluster) -> None:
+    assert "No StorageClass is named to make the disk in" in refusal(cluster, path="hw", scratch_class="")
+    cluster.found(CLAIM, "claim-ann")["spec"]["storageClassName"] = ""
+    assert "The disk claim-ann has no StorageClass to make another in its place;" in refusal(cluster, **WHOLE)
+    run(cluster, path="hw")
+    del cluster.objects[CLAIM, NAMESPACE, "claim-ann"]
+    assert "No StorageClass is named" in refusal(cluster, **WHOLE, storage_class="")
 
 
 def test_the_image(cluster: FakeCluster) -> None:

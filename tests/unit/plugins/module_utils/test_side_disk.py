@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import snapshot_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import (
     Template,
@@ -45,6 +46,12 @@ def test_a_pod_is_restricted_and_knows_nothing_of_the_cluster() -> None:
     assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
     assert (spec["restartPolicy"], spec["activeDeadlineSeconds"]) == ("Never", 60)
     assert "--path=$$(A) $$B" in container["command"]
+
+
+@pytest.mark.parametrize(("home", "seconds"), [("home", 30), ("", 5)])
+def test_a_pod_that_writes_has_time_to_take_back_what_is_unfinished(home: str, seconds: int) -> None:
+    item = pod("p", "n", template=Template("jobs:1"), arguments=["x"], side="side", seconds=60, home=home)
+    assert item["spec"]["terminationGracePeriodSeconds"] == seconds
 
 
 def test_who_uses_a_disk() -> None:
