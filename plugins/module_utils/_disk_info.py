@@ -25,6 +25,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     chosen,
     disk_of,
     moment,
+    required_namespace,
 )
 
 Json = dict[str, Any]
@@ -77,7 +78,7 @@ def disk_info(cluster: Any, options: Mapping[str, Any]) -> tuple[list[Json], lis
         ClusterError: the cluster does not answer.
         SelectionError: no disk can be meant.
     """
-    namespace = options["namespace"]
+    namespace = required_namespace(options)
     cluster.expect_uid(options["cluster_uid"])
     claims = cluster.list("PersistentVolumeClaim", "v1", namespace, DISKS)
     disks = chosen(map(disk_of, claims), options["students"], options["courses"], options["query"])

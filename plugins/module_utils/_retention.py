@@ -135,8 +135,8 @@ def decide(points: Sequence[Point], policy: Policy, now: datetime, max_delete_fr
     """
     _check(points, now, max_delete_fraction)
     in_order = sorted(points, key=attrgetter("taken", "name"))
-    strange = tuple(point.name for point in in_order if point.taken - now > AHEAD)
-    counted = [point for point in in_order if point.taken - now <= AHEAD]
+    strange = tuple(point.name for point in in_order if from_the_future(point.taken, now))
+    counted = [point for point in in_order if not from_the_future(point.taken, now)]
     why = _reasons([point for point in reversed(counted) if point.good], policy)
     for point in counted:
         if not point.good and now - point.taken <= FAILED_GRACE:
@@ -152,6 +152,11 @@ def decide(points: Sequence[Point], policy: Policy, now: datetime, max_delete_fr
         held_back=tuple(going[most:]),
         strange=strange,
     )
+
+
+def from_the_future(taken: datetime, now: datetime) -> bool:
+    """Say whether a snapshot is dated so far ahead that a clock was wrong; such a one tells nothing of the present."""
+    return taken - now > AHEAD
 
 
 def _check(points: Sequence[Point], now: datetime, max_delete_fraction: float) -> None:

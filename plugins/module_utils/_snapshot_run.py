@@ -40,6 +40,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     DISKS,
     chosen,
     disk_of,
+    required_namespace,
 )
 
 Json = dict[str, Any]
@@ -139,7 +140,7 @@ def snapshot_disks(cluster: Any, options: Mapping[str, Any], check: bool, clock:
         ValueError: an option cannot be meant; nothing was changed.
     """
     wish = wish_of(options)
-    namespace = options["namespace"]
+    namespace = required_namespace(options)
     cluster.expect_uid(options["cluster_uid"])
     driver = _driver(cluster, options["snapshot_class"], wish.take)
     if options["spread"] and not check:

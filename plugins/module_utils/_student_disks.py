@@ -38,7 +38,7 @@ CHOICE: Final[Json] = {
 """The options by which modules choose disks; plugins/doc_fragments/student_disks.py documents them."""
 
 
-class SelectionError(Exception):
+class SelectionError(ValueError):
     """No disk can be meant by this choice; the message is for the user."""
 
 
@@ -131,6 +131,20 @@ def _matching(disks: Iterable[Disk], query: str) -> list[Disk]:
         return [disk for disk in disks if expression.search(asdict(disk))]
     except jmespath.exceptions.JMESPathError as error:
         raise SelectionError(f"'{query}' is not a JMESPath expression: {' '.join(str(error).split())}.") from error
+
+
+def required_namespace(options: Mapping[str, Any]) -> str:
+    """Return the namespace of the hub whose disks are meant.
+
+    The API server lists all namespaces for an empty one, and would take the disks of several hubs for those of one.
+
+    Raises:
+        SelectionError: it is empty, as a field of a form is that was left blank; the message is one sentence.
+    """
+    namespace = str(options["namespace"] or "")
+    if not namespace.strip():
+        raise SelectionError("namespace is empty; name the one that the hub is in, such as jupyterhub.")
+    return namespace
 
 
 def require_at_least(options: Mapping[str, Any], least: Mapping[str, int]) -> None:

@@ -17,7 +17,10 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import 
     new_module,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import RestoreError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
+    SelectionError,
+    required_namespace,
+)
 
 Json = dict[str, Any]
 
@@ -26,12 +29,13 @@ def run_module(arguments: Json, act: Callable[[Cluster, Mapping[str, Any], bool]
     """Run a module and end it.
 
     Args:
-        arguments: its options, of which one is ``cluster_uid``.
+        arguments: its options, of which two are ``namespace`` and ``cluster_uid``.
         act: what it does with a cluster, its options and whether in check mode; returns its result.
         failures: name of the value in the result that counts what failed; above zero the module fails.
     """
     module = new_module(arguments, supports_check_mode=True)
     try:
+        required_namespace(module.params)
         cluster = connect(module)
         cluster.expect_uid(module.params["cluster_uid"])
         outcome = act(cluster, module.params, module.check_mode)

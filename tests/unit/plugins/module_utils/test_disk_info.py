@@ -88,3 +88,8 @@ def test_what_cannot_be_found_out_is_a_warning() -> None:
 def test_nodes_are_asked_only_where_wanted(measure: bool) -> None:
     found, warnings = disk_info(Cluster(), {**OPTIONS, "measure": measure})
     assert (found[0]["used"] is not None, len(warnings)) == (measure, 1 + measure)
+
+
+def test_an_empty_namespace_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^namespace is empty"):
+        disk_info(Cluster(), {**OPTIONS, "namespace": ""})

@@ -190,6 +190,11 @@ def test_a_few_minutes_ahead_are_no_surprise() -> None:
     assert (list(verdict.keep), verdict.remove, verdict.strange) == (["-5 minutes"], ("1 hours",), ())
 
 
+@pytest.mark.parametrize(("minutes", "expected"), [(-1, False), (0, False), (5, False), (5.01, True), (10**6, True)])
+def test_what_is_dated_more_than_five_minutes_ahead_is_from_the_future(minutes: float, expected: bool) -> None:
+    assert retention.from_the_future(NOW + timedelta(minutes=minutes), NOW) is expected
+
+
 def test_a_clock_that_is_behind_removes_nothing() -> None:
     verdict = decide([ago(minutes=-1), ago(minutes=-2)], Policy(keep_last=1), NOW, 1.0)
     assert verdict.keep == {"-1 minutes": ("the clock is behind",), "-2 minutes": ("last",)}

@@ -239,6 +239,7 @@ def test_a_snapshot_that_is_going_is_neither_good_nor_counted() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"namespace": ""}, "namespace is empty; name the one that the hub is in, such as jupyterhub."),
         ({"parallel": 0}, "parallel is 0; it is at least 1."),
         ({"max_delete_fraction": 0}, "max_delete_fraction is 0; it is a share above 0, and 1 sets no limit."),
         ({"keep_last": 0}, "keeps nothing"),

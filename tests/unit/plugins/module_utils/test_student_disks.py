@@ -8,6 +8,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     SelectionError,
     chosen,
     disk_of,
+    required_namespace,
 )
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import claim, disk
 
@@ -62,3 +63,10 @@ def test_a_choice_of_nothing_says_what_is_near(choice: dict[str, list[str]], mes
         chosen(DISKS, **choice)  # type: ignore[arg-type]
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_an_empty_namespace_would_be_all_of_them_and_is_refused(blank: str | None) -> None:
+    with pytest.raises(ValueError, match=r"^namespace is empty; name the one that .* as jupyterhub\.$"):
+        required_namespace({"namespace": blank})
+    assert required_namespace({"namespace": "hub"}) == "hub"

@@ -47,14 +47,17 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(_student_module, "new_module", Module)
     monkeypatch.setattr(_student_module, "connect", lambda _module: Cluster())
 
-    def run(outcome: Json | Exception, uid: str = "", failures: str = "failed_disks") -> tuple[str, Json]:
+    def run(
+        outcome: Json | Exception, uid: str = "", failures: str = "failed_disks", namespace: str = "jupyterhub"
+    ) -> tuple[str, Json]:
         def act(_cluster: Any, options: Any, check_mode: bool) -> Json:
             if isinstance(outcome, Exception):
                 raise outcome
             return {**outcome, "seen": (options["size"], check_mode)}
 
+        given = {"namespace": namespace, "cluster_uid": uid, "size": 3}
         with pytest.raises(EndedError) as ended:
-            run_module({"cluster_uid": {"default": uid}, "size": {"default": 3}}, act, failures)
+            run_module({name: {"default": value} for name, value in given.items()}, act, failures)
         how, result = ended.value.args
         return how, result
 
@@ -80,3 +83,11 @@ def test_a_refusal_is_a_sentence(end: Any, error: Exception) -> None:
 def test_another_cluster_is_let_be(end: Any) -> None:
     how, result = end(SimpleNamespace(), uid="another")
     assert (how, result["msg"]) == ("badly", "Could not use this cluster: its uid is ours.")
+
+
+def test_an_empty_namespace_is_refused_before_anything_is_asked(end: Any) -> None:
+    how, result = end(AssertionError("the module went on"), namespace="", uid="another")
+    assert (how, result) == (
+        "badly",
+        {"msg": "namespace is empty; name the one that the hub is in, such as jupyterhub."},
+    )
