@@ -7,13 +7,14 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import REPLACED
+from ansible_collections.campus.jupyterhub.plugins.module_utils._release_record import is_unclaimed
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT, Disk, SelectionError
@@ -36,6 +37,8 @@ class Release:
     size: int
     disk: Disk | None = None
     """The claim that goes with it; None for a volume that a restore replaced."""
+    begun: bool = False
+    """Whether an earlier run has taken the claim away already."""
     newest: Snapshot | None = None
     """The snapshot that makes it safe."""
     snapshots: tuple[Snapshot, ...] = ()
@@ -67,17 +70,28 @@ def releases(
     snapshots: Iterable[Snapshot],
     pods: Sequence[Json],
     *,
+    begun: Container[str],
     oldest: datetime,
     with_snapshots: bool,
 ) -> list[Release]:
     """Return what is deleted of the chosen disks.
 
+    Args:
+        disks: the chosen disks.
+        snapshots: of all disks.
+        pods: all that may use a disk.
+        begun: uids of those of the disks whose claims an earlier run has taken away.
+        oldest: when the snapshot that makes a disk safe must have been taken, or later.
+        with_snapshots: whether the snapshots go too.
+
     Raises:
         SelectionError: one of them is in use, or its newest good snapshot is older than ``oldest``; none is deleted.
     """
-    used = [disk for disk in disks if users_of(pods, disk.name)]
+    # What uses the name of a claim that is gone uses a later disk.
+    used = [disk for disk in disks if disk.uid not in begun and users_of(pods, disk.name)]
     if used:
-        raise SelectionError(f"The disk of {_names(used)} is in use; stop the server first. Nothing was deleted.")
+        names = _names(disk.student for disk in used)
+        raise SelectionError(f"The disk of {names} is in use; stop the server first. Nothing was deleted.")
     own = by_disk(snapshots)
     found = []
     for disk in disks:
@@ -86,14 +100,20 @@ def releases(
         good = [each for each in named if each.good and each.disk_uid == disk.uid]
         theirs = (each for each in named if each.disk_uid == disk.uid or each.student == disk.student)
         going = tuple(theirs) if with_snapshots else ()
-        found.append(Release(disk.student, disk.volume, disk.size, disk, good[-1] if good else None, going))
-    unsafe = [
-        each.disk for each in found if each.disk and each.volume and not (each.newest and each.newest.taken >= oldest)
-    ]
+        newest = good[-1] if good else None
+        found.append(Release(disk.student, disk.volume, disk.size, disk, disk.uid in begun, newest, going))
+    unsafe = [each for each in found if each.volume and not (each.newest and each.newest.taken >= oldest)]
     if unsafe:
+        # The claims of some may be gone; those that have theirs are told first, since something can be done about them.
+        first = [each for each in unsafe if not each.begun] or unsafe
+        hint = (
+            "its claim is gone, so none can be taken: release it with more hours"
+            if first[0].begun
+            else "take one first"
+        )
         raise SelectionError(
-            f"The disk of {_names(unsafe)} has no good snapshot since {written(oldest)}; take one first. "
-            "Nothing was deleted."
+            f"The disk of {_names(each.student for each in first)} has no good snapshot since {written(oldest)}; "
+            f"{hint}. Nothing was deleted."
         )
     return found
 
@@ -110,11 +130,6 @@ def left_behind(volumes: Iterable[Json], namespace: str, sizes: Any) -> list[Rel
     return sorted(found, key=lambda each: (each.student, each.volume))
 
 
-def is_unclaimed(volume: Json) -> bool:
-    """Say whether the claim that a volume had is gone, so that nobody can use it."""
-    return (volume.get("status") or {}).get("phase") == "Released"
-
-
 def confirmation(found: Sequence[Release], replaced: bool, with_snapshots: bool) -> str:
     """Return the words that have to be repeated."""
     what = "replaced volume" if replaced else "disk"
@@ -127,15 +142,14 @@ def confirmation(found: Sequence[Release], replaced: bool, with_snapshots: bool)
 def require_confirmation(given: str, wanted: str, found: Sequence[Release]) -> None:
     """Raise SelectionError unless exactly what is going to happen was repeated."""
     if given != wanted:
-        names = sorted({each.student for each in found})
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        names = _names(sorted({each.student for each in found}))
         raise SelectionError(
-            f"Nothing was deleted: this deletes for good what {', '.join(names[:SHOWN])}{more} had. "
+            f"Nothing was deleted: this deletes for good what {names} had. "
             f"If that is meant, confirm it with the words '{wanted}'."
         )
 
 
-def _names(disks: Sequence[Disk]) -> str:
-    names = [disk.student for disk in disks]
+def _names(students: Iterable[str]) -> str:
+    names = list(students)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{', '.join(names[:SHOWN])}{more}"

@@ -7,7 +7,6 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,11 +20,17 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._release import 
     SHOWN,
     Release,
     confirmation,
-    is_unclaimed,
     left_behind,
     oldest_of,
     releases,
     require_confirmation,
+)
+from ansible_collections.campus.jupyterhub.plugins.module_utils._release_record import (
+    Begun,
+    begun_in,
+    belonged_to,
+    is_unclaimed,
+    recorded,
 )
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import Api, RestoreError, SideDisks
@@ -67,12 +72,15 @@ def found_of(api: Api, options: Mapping[str, Any], now: datetime) -> list[Releas
     oldest = oldest_of(options["hours"], now)
     namespace = options["namespace"]
     every = [disk_of(each) for each in api.list(CLAIM, "v1", namespace, DISKS)]
+    volumes = api.list(VOLUME, "v1")
     if options["replaced"]:
-        return _replaced(left_behind(api.list(VOLUME, "v1"), namespace, to_bytes), every, options)
-    disks = chosen(every, options["students"], options["courses"], options["query"])
+        return _replaced(left_behind(volumes, namespace, to_bytes), every, options)
+    claimed = {disk.uid for disk in every}
+    begun = {each.disk.uid: each.disk for each in begun_in(volumes, namespace) if each.disk.uid not in claimed}
+    disks = chosen([*every, *begun.values()], options["students"], options["courses"], options["query"])
     snapshots = [snapshot_of(item) for item in api.list("VolumeSnapshot", API, namespace, OURS)]
     pods = api.list("Pod", "v1", namespace)
-    return releases(disks, snapshots, pods, oldest=oldest, with_snapshots=options["snapshots"])
+    return releases(disks, snapshots, pods, begun=begun, oldest=oldest, with_snapshots=options["snapshots"])
 
 
 def _replaced(left: list[Release], disks: list[Disk], options: Mapping[str, Any]) -> list[Release]:
@@ -125,41 +133,61 @@ def _delete(sides: SideDisks, wanted: Release, parallel: int) -> Json:
     """Delete one disk and wait until its storage is given back; one that fails does not stop the others."""
     try:
         _require_as_planned(sides, wanted)
+        if wanted.disk and not wanted.begun:
+            _take_claim(sides, wanted.disk)
         if wanted.volume:
-            # First, so that a repeat still finds the claim and goes on.
-            sides.api.patch(VOLUME, wanted.volume, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-        if wanted.disk:
-            sides.api.delete(CLAIM, wanted.disk.name, wanted.disk.namespace, wanted.disk.uid)
-            _wait_until_gone(sides, CLAIM, wanted.disk.name, wanted.disk.namespace, wanted.disk.uid)
-        if wanted.volume:
-            _wait_until_gone(sides, VOLUME, wanted.volume, None, "")
+            _free(sides, wanted)
         errors = remove_all(sides.api, wanted.snapshots, parallel, sides.seconds, sides.clock)
     except (ClusterError, RestoreError) as error:
-        _retain(sides, wanted)
         return wanted.row(FAILED, str(error))
     left = [reason for reason in errors.values() if reason]
     return wanted.row(FAILED, left[0]) if left else wanted.row(RELEASED)
 
 
-def _retain(sides: SideDisks, wanted: Release) -> None:
-    """Keep the volume of a claim that is still there: somebody may work on it by now."""
-    with contextlib.suppress(ClusterError):
-        if wanted.disk and wanted.volume and sides.api.get(CLAIM, wanted.disk.name, wanted.disk.namespace):
-            sides.api.patch(VOLUME, wanted.volume, None, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
-
-
 def _require_as_planned(sides: SideDisks, wanted: Release) -> None:
     """Raise RestoreError when since the plan was made a server has started, or a restore has changed what is whose."""
-    if wanted.disk:
+    if wanted.disk and not wanted.begun:
         claim = sides.api.get(CLAIM, wanted.disk.name, wanted.disk.namespace)
-        if claim and claim["metadata"]["uid"] != wanted.disk.uid:
-            raise RestoreError(f"The disk {wanted.disk.name} was replaced meanwhile; see what it is now and run again.")
+        if claim is None or claim["metadata"]["uid"] != wanted.disk.uid:
+            what = "replaced" if claim else "removed"
+            raise RestoreError(f"The disk {wanted.disk.name} was {what} meanwhile; see what it is now and run again.")
         if users_of(sides.api.list("Pod", "v1", sides.namespace), wanted.disk.name):
             raise RestoreError(f"The disk {wanted.disk.name} is in use by now; stop the server first.")
-    else:
+    if wanted.volume:
+        _require_theirs(sides.api.get(VOLUME, wanted.volume), wanted)
+
+
+def _require_theirs(volume: Json | None, wanted: Release) -> None:
+    """Raise RestoreError when a volume has another claim than the one that it goes with."""
+    if volume and not (belonged_to(volume, wanted.disk) if wanted.disk else is_unclaimed(volume)):
+        raise RestoreError(f"The volume {wanted.volume} was given a claim meanwhile; it may be in use.")
+
+
+def _take_claim(sides: SideDisks, disk: Disk) -> None:
+    """Delete the claim of a disk and wait until it is gone; its volume stays.
+
+    The volume of a claim that is there is always retained, so whatever stops this, no work is lost. The record on it is
+    how a repeat finds it.
+    """
+    if disk.volume:
+        sides.api.patch(VOLUME, disk.volume, None, recorded(Begun(disk)))
+    sides.api.delete(CLAIM, disk.name, disk.namespace, disk.uid)
+    _wait_until_gone(sides, CLAIM, disk.name, disk.namespace, disk.uid)
+
+
+def _free(sides: SideDisks, wanted: Release) -> None:
+    """Let the storage of a volume be given back, but never of one that has a claim."""
+
+    def unclaimed() -> bool | None:
         volume = sides.api.get(VOLUME, wanted.volume)
-        if volume and not is_unclaimed(volume):
-            raise RestoreError(f"The volume {wanted.volume} was given a claim meanwhile; it may be in use.")
+        if volume is None:
+            return False
+        _require_theirs(volume, wanted)
+        return True if is_unclaimed(volume) else None
+
+    if sides.until(f"Taking the claim from the volume {wanted.volume}", unclaimed):
+        sides.api.patch(VOLUME, wanted.volume, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        _wait_until_gone(sides, VOLUME, wanted.volume, None, "")
 
 
 def _wait_until_gone(sides: SideDisks, kind: str, name: str, namespace: str | None, uid: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _release_run
+from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
 from ansible_collections.campus.jupyterhub.plugins.module_utils._release_run import ARGUMENTS, release
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import SideDisks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
@@ -19,6 +20,10 @@ from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_
     FakeCluster,
     KilledError,
 )
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
+    volume as volume_of,
+)
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import claim
 
 Json = dict[str, Any]
 NOW = datetime(2026, 11, 25, 20, tzinfo=UTC)
@@ -122,18 +127,145 @@ def test_check_mode_says_the_words(cluster: FakeCluster) -> None:
     assert cluster.changes == 0
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("change", range(4))
-def test_killed_anywhere_the_same_call_goes_on(cluster: FakeCluster, change: int, after: bool) -> None:
+def policy_of(cluster: FakeCluster, volume: str) -> str:
+    """What becomes of a volume when its claim goes."""
+    return str(cluster.found(VOLUME, volume)["spec"]["persistentVolumeReclaimPolicy"])
+
+
+def repeat(cluster: FakeCluster, **options: Any) -> Json:
+    """The same call again, with the words that it asks for now."""
+    words = run(cluster, check_mode=True, **options)["confirmation"]
+    assert refusal(cluster, **options).endswith(f"'{words}'.")
+    return run(cluster, confirm=words, **options)
+
+
+def interrupted(cluster: FakeCluster, change: int, after: bool, **options: Any) -> None:
+    """A run that is killed before or after a change; Kubernetes goes on."""
     cluster.kill_at, cluster.kill_after = change, after
     with pytest.raises(KilledError):
-        run(cluster, courses=["data8"], confirm="delete 2 disks")
+        run(cluster, **options)
     cluster.revive()
     cluster.control()
-    left = [name for name in ("ann", "bob") if f"claim-{name}" in cluster.names(CLAIM)]
-    if left:
-        run(cluster, students=left, confirm=f"delete {len(left)} disk{'s' if len(left) > 1 else ''}")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("change", range(6))
+def test_killed_anywhere_the_same_call_goes_on(cluster: FakeCluster, change: int, after: bool) -> None:
+    interrupted(cluster, change, after, courses=["data8"], confirm="delete 2 disks")
+    for name in cluster.names(CLAIM):
+        assert policy_of(cluster, f"pv-{name}") == "Retain"
+    if cluster.names(VOLUME) != ["pv-claim-eve"]:
+        answer = repeat(cluster, courses=["data8"])
+        assert {row["state"] for row in answer["disks"]} == {"released"}
     assert cluster.names(VOLUME) == ["pv-claim-eve"]
+    assert cluster.names(CLAIM) == ["claim-eve"]
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+def test_a_claim_that_cannot_be_deleted_keeps_its_work_though_nothing_answers_any_more(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] = policy
+
+    def down(*words: Any) -> Any:
+        raise ClusterError("delete", " ".join(map(str, words)), "timed out", "")
+
+    def lost(*words: Any) -> Any:
+        for verb in ("get", "list", "patch"):
+            monkeypatch.setattr(cluster, verb, down)
+        return down(*words)
+
+    with monkeypatch.context() as until_it_answers:
+        until_it_answers.setattr(cluster, "delete", lost)
+        answer = run(cluster, students=["ann"], confirm="delete 1 disk")
+    monkeypatch.undo()
+    assert (answer["failed_disks"], answer["disks"][0]["state"]) == (1, "failed")
+    assert policy_of(cluster, "pv-claim-ann") == "Retain"
+    assert cluster.home_of("claim-ann") == "present"
+
+
+@pytest.fixture
+def begun(cluster: FakeCluster) -> FakeCluster:
+    """The release of ann's disk was killed when the claim was gone."""
+    interrupted(cluster, 1, True, students=["ann"], confirm="delete 1 disk")
+    assert cluster.names(CLAIM) == ["claim-bob", "claim-eve"]
+    assert cluster.data["pv-claim-ann"] == "present"
+    return cluster
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"students": ["ann"]}, {"courses": ["data8"], "query": "student == 'ann'"}, {"query": "created < '2026-10'"}],
+)
+def test_a_disk_whose_claim_a_run_took_away_is_found_as_it_was(begun: FakeCluster, options: Json) -> None:
+    (row, *_rest) = run(begun, check_mode=True, **options)["disks"]
+    assert (row["student"], row["disk"], row["volume"]) == ("ann", "claim-ann", "pv-claim-ann")
+    assert (row["size"], row["last_snapshot"]) == (10 * 1024**3, "2026-11-25T09:00:00Z")
+
+
+def test_what_was_begun_asks_for_a_young_snapshot_again(begun: FakeCluster) -> None:
+    said = refusal(begun, students=["ann"], hours=10.0, confirm="delete 1 disk")
+    assert said == (
+        "The disk of ann has no good snapshot since 2026-11-25T10:00:00Z; its claim is gone, so none can be taken: "
+        "release it with more hours. Nothing was deleted."
+    )
+    repeat(begun, students=["ann"], hours=12.0)
+    assert "pv-claim-ann" not in begun.names(VOLUME)
+
+
+def test_a_later_disk_of_that_name_is_another(begun: FakeCluster) -> None:
+    later = claim("ann")
+    later["metadata"]["uid"], later["spec"]["volumeName"] = "later", "pv-later"
+    begun.put(later)
+    begun.put(volume_of("pv-later", later, "Retain"))
+    begun.data["pv-later"] = "new work"
+    assert "The disk of ann has no good snapshot" in refusal(begun, students=["ann"])
+    begun.server("claim-ann")
+    assert "The disk of ann is in use" in refusal(begun, students=["ann"])
+    answer = repeat(begun, query="volume == 'pv-claim-ann'")
+    assert [row["volume"] for row in answer["disks"]] == ["pv-claim-ann"]
+    assert "pv-claim-ann" not in begun.names(VOLUME)
+    assert begun.home_of("claim-ann") == "new work"
+
+
+def test_a_volume_that_is_not_the_claims_is_let_be(cluster: FakeCluster) -> None:
+    cluster.found(CLAIM, "claim-ann")["spec"]["volumeName"] = "pv-claim-eve"
+    answer = run(cluster, students=["ann"], confirm="delete 1 disk")
+    assert answer["disks"][0]["message"].startswith("The volume pv-claim-eve was given a claim meanwhile;")
+    assert (cluster.home_of("claim-eve"), policy_of(cluster, "pv-claim-eve")) == ("present", "Retain")
+    assert cluster.changes == 0
+
+
+def test_a_claim_that_another_took_away_meanwhile_is_let_be(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = _release_run.found_of
+
+    def then_removed(*words: Any) -> Any:
+        found = planned(*words)
+        cluster.delete(CLAIM, "claim-ann", NAMESPACE, "uid-claim-ann")
+        return found
+
+    monkeypatch.setattr(_release_run, "found_of", then_removed)
+    answer = run(cluster, students=["ann"], confirm="delete 1 disk")
+    assert answer["disks"][0]["message"].startswith("The disk claim-ann was removed meanwhile;")
+    assert cluster.data["pv-claim-ann"] == "present"
+
+
+@pytest.mark.parametrize("change", ["claimed", "claimed and left", "of another hub", "put back", "not begun"])
+def test_a_volume_that_is_no_longer_what_was_begun_is_let_be(begun: FakeCluster, change: str) -> None:
+    volume = begun.found(VOLUME, "pv-claim-ann")
+    if change == "claimed":
+        volume["status"]["phase"] = "Bound"
+    elif change == "claimed and left":
+        volume["spec"]["claimRef"]["uid"] = "later"
+    elif change == "of another hub":
+        volume["spec"]["claimRef"]["namespace"] = "other"
+    elif change == "put back":
+        volume["metadata"]["annotations"]["campus.jupyterhub/replaced"] = "{}"
+    else:
+        del volume["metadata"]["annotations"]["campus.jupyterhub/releasing"]
+    assert "No student 'ann' has a disk here" in refusal(begun, students=["ann"], confirm="delete 1 disk")
 
 
 def test_a_server_that_started_meanwhile_keeps_its_disk(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +280,7 @@ def test_a_server_that_started_meanwhile_keeps_its_disk(cluster: FakeCluster, mo
     assert [row["state"] for row in answer["disks"]] == ["released", "failed"]
     assert answer["msg"].startswith("1 of 2 could not be deleted. bob: The disk claim-bob is in use by now;")
     assert cluster.home_of("claim-bob") == "present"
-    assert cluster.found(VOLUME, "pv-claim-bob")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert policy_of(cluster, "pv-claim-bob") == "Retain"
 
 
 def test_a_disk_that_somebody_still_holds_is_retained_again(
@@ -163,7 +295,7 @@ def test_a_disk_that_somebody_still_holds_is_retained_again(
     monkeypatch.setattr(cluster, "delete", deleting)
     answer = run(cluster, students=["ann"], confirm="delete 1 disk")
     assert answer["disks"][0]["message"].startswith("Deleting the PersistentVolumeClaim claim-ann took longer")
-    assert cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert policy_of(cluster, "pv-claim-ann") == "Retain"
     del cluster.objects[POD, NAMESPACE, "jupyter-claim-ann"]
     cluster.control()
     assert cluster.data["pv-claim-ann"] == "present"
@@ -224,7 +356,7 @@ def test_a_disk_that_a_restore_replaced_meanwhile_is_let_be(
     monkeypatch.setattr(_release_run, "found_of", then_replaced)
     answer = run(cluster, students=["ann"], confirm="delete 1 disk")
     assert answer["disks"][0]["message"].startswith("The disk claim-ann was replaced meanwhile;")
-    assert cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert policy_of(cluster, "pv-claim-ann") == "Retain"
     assert cluster.home_of("claim-ann") == "present"
 
 
@@ -244,7 +376,7 @@ def test_a_replaced_volume_that_is_claimed_meanwhile_is_let_be(
     monkeypatch.setattr(_release_run, "found_of", then_claimed)
     answer = run(cluster, students=["ann"], replaced=True, confirm="delete 1 replaced volume")
     assert answer["disks"][0]["message"].startswith("The volume pv-claim-eve was given a claim meanwhile;")
-    assert cluster.found(VOLUME, "pv-claim-eve")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert policy_of(cluster, "pv-claim-eve") == "Retain"
 
 
 def test_a_replaced_volume_of_a_student_whose_disk_is_gone_can_go(cluster: FakeCluster) -> None:
