@@ -16,6 +16,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import REPLACED
 from ansible_collections.campus.jupyterhub.plugins.module_utils._release_record import is_unclaimed
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
+from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import from_the_future
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT, Disk, SelectionError
 
@@ -71,6 +72,7 @@ def releases(
     pods: Sequence[Json],
     *,
     begun: Container[str],
+    now: datetime,
     oldest: datetime,
     with_snapshots: bool,
 ) -> list[Release]:
@@ -81,6 +83,7 @@ def releases(
         snapshots: of all disks.
         pods: all that may use a disk.
         begun: uids of those of the disks whose claims an earlier run has taken away.
+        now: the time; a snapshot that is dated later tells nothing of how old it is.
         oldest: when the snapshot that makes a disk safe must have been taken, or later.
         with_snapshots: whether the snapshots go too.
 
@@ -97,7 +100,8 @@ def releases(
     for disk in disks:
         # One that was taken of an earlier claim of this name shows what was on another volume, and may be another's.
         named = own.get(disk.name, [])
-        good = [each for each in named if each.good and each.disk_uid == disk.uid]
+        told = (each for each in named if each.good and not from_the_future(each.taken, now))
+        good = [each for each in told if each.disk_uid == disk.uid]
         theirs = (each for each in named if each.disk_uid == disk.uid or each.student == disk.student)
         going = tuple(theirs) if with_snapshots else ()
         newest = good[-1] if good else None

@@ -80,7 +80,7 @@ def found_of(api: Api, options: Mapping[str, Any], now: datetime) -> list[Releas
     disks = chosen([*every, *begun.values()], options["students"], options["courses"], options["query"])
     snapshots = [snapshot_of(item) for item in api.list("VolumeSnapshot", API, namespace, OURS)]
     pods = api.list("Pod", "v1", namespace)
-    return releases(disks, snapshots, pods, begun=begun, oldest=oldest, with_snapshots=options["snapshots"])
+    return releases(disks, snapshots, pods, begun=begun, now=now, oldest=oldest, with_snapshots=options["snapshots"])
 
 
 def _replaced(left: list[Release], disks: list[Disk], options: Mapping[str, Any]) -> list[Release]:

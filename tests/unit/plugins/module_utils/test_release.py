@@ -119,6 +119,18 @@ def test_a_snapshot_that_keeps_nothing_of_it_does_not_count(cluster: FakeCluster
     assert "The disk of ann has no good snapshot" in refusal(cluster, students=["ann"], confirm="delete 1 disk")
 
 
+def test_a_snapshot_of_a_clock_that_was_ahead_is_not_young(cluster: FakeCluster) -> None:
+    made = cluster.found("VolumeSnapshot", "claim-ann-20261125-090000")
+    made["status"]["creationTime"] = "2026-11-25T20:05:01Z"
+    assert "The disk of ann has no good snapshot" in refusal(cluster, students=["ann"], confirm="delete 1 disk")
+    cluster.snapshot("2026-11-25T08:00:00Z")
+    answer = run(cluster, check_mode=True, students=["ann"], snapshots=True)
+    assert answer["disks"][0]["last_snapshot"] == "2026-11-25T08:00:00Z"
+    assert answer["confirmation"] == "delete 1 disk and 2 snapshots"
+    made["status"]["creationTime"] = "2026-11-25T20:05:00Z"
+    assert run(cluster, check_mode=True, students=["ann"])["disks"][0]["last_snapshot"] == "2026-11-25T20:05:00Z"
+
+
 def test_check_mode_says_the_words(cluster: FakeCluster) -> None:
     answer = run(cluster, check_mode=True, students=["eve"])
     assert (answer["confirmation"], answer["disks"][0]["state"]) == ("delete 1 disk", "planned")
