@@ -7,18 +7,23 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import Snapshot, by_disk
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import REPLACED
-from ansible_collections.campus.jupyterhub.plugins.module_utils._release_record import is_unclaimed
+from ansible_collections.campus.jupyterhub.plugins.module_utils._release_record import Begun, is_unclaimed
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
 from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import from_the_future
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT, Disk, SelectionError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
+    STUDENT,
+    Disk,
+    SelectionError,
+    moment,
+)
 
 Json = dict[str, Any]
 
@@ -38,8 +43,8 @@ class Release:
     size: int
     disk: Disk | None = None
     """The claim that goes with it; None for a volume that a restore replaced."""
-    begun: bool = False
-    """Whether an earlier run has taken the claim away already."""
+    begun: Begun | None = None
+    """What was recorded of it where an earlier run has taken the claim away already."""
     newest: Snapshot | None = None
     """The snapshot that makes it safe."""
     snapshots: tuple[Snapshot, ...] = ()
@@ -71,7 +76,8 @@ def releases(
     snapshots: Iterable[Snapshot],
     pods: Sequence[Json],
     *,
-    begun: Container[str],
+    present: Iterable[Disk],
+    begun: Mapping[str, Begun],
     now: datetime,
     oldest: datetime,
     with_snapshots: bool,
@@ -82,7 +88,8 @@ def releases(
         disks: the chosen disks.
         snapshots: of all disks.
         pods: all that may use a disk.
-        begun: uids of those of the disks whose claims an earlier run has taken away.
+        present: all disks whose claims are there.
+        begun: those whose claims an earlier run has taken away, by uid.
         now: the time; a snapshot that is dated later tells nothing of how old it is.
         oldest: when the snapshot that makes a disk safe must have been taken, or later.
         with_snapshots: whether the snapshots go too.
@@ -95,31 +102,62 @@ def releases(
     if used:
         names = _names(disk.student for disk in used)
         raise SelectionError(f"The disk of {names} is in use; stop the server first. Nothing was deleted.")
-    own = by_disk(snapshots)
+    own, claimed = by_disk(snapshots), {disk.name for disk in present}
     found = []
     for disk in disks:
         # One that was taken of an earlier claim of this name shows what was on another volume, and may be another's.
         named = own.get(disk.name, [])
         told = (each for each in named if each.good and not from_the_future(each.taken, now))
         good = [each for each in told if each.disk_uid == disk.uid]
-        theirs = (each for each in named if each.disk_uid == disk.uid or each.student == disk.student)
-        going = tuple(theirs) if with_snapshots else ()
         newest = good[-1] if good else None
-        found.append(Release(disk.student, disk.volume, disk.size, disk, disk.uid in begun, newest, going))
-    unsafe = [each for each in found if each.volume and not (each.newest and each.newest.taken >= oldest)]
-    if unsafe:
-        # The claims of some may be gone; those that have theirs are told first, since something can be done about them.
-        first = [each for each in unsafe if not each.begun] or unsafe
-        hint = (
-            "its claim is gone, so none can be taken: release it with more hours"
-            if first[0].begun
-            else "take one first"
-        )
-        raise SelectionError(
-            f"The disk of {_names(each.student for each in first)} has no good snapshot since {written(oldest)}; "
-            f"{hint}. Nothing was deleted."
-        )
+        going = _theirs(disk, named, begun, claimed) if with_snapshots else ()
+        found.append(Release(disk.student, disk.volume, disk.size, disk, begun.get(disk.uid), newest, going))
+    _require_safe(found, oldest, with_snapshots)
     return found
+
+
+def _theirs(
+    disk: Disk, named: Iterable[Snapshot], begun: Mapping[str, Begun], claimed: set[str]
+) -> tuple[Snapshot, ...]:
+    """Return which snapshots of a claim's name go with a disk: its own, and its student's of former claims.
+
+    The latter go with the claim that is there, and those of a disk whose release was begun with that disk.
+    """
+    later = disk.uid in begun and disk.name in claimed
+    return tuple(
+        each
+        for each in named
+        if each.disk_uid == disk.uid or (each.student == disk.student and not later and each.disk_uid not in begun)
+    )
+
+
+def _require_safe(found: Iterable[Release], oldest: datetime, with_snapshots: bool) -> None:
+    """Raise SelectionError when a disk has no snapshot that makes it safe to delete it.
+
+    One whose claim a run saw go was safe then, and is as long as it has a snapshot as new as then; or where its
+    snapshots began to go and are to go, since some are gone already.
+    """
+    old, claimless, lost = [], [], []
+    for each in found:
+        taken, record = each.newest.taken if each.newest else None, each.begun
+        if not each.volume or (taken and taken >= oldest):
+            continue
+        if record is None:
+            old.append(each.student)
+        elif record.ended and taken and taken >= moment(record.newest):
+            continue
+        elif not record.snapshots:
+            claimless.append(each.student)
+        elif not with_snapshots:
+            lost.append(each.student)
+    since = f"has no good snapshot since {written(oldest)}"
+    for students, why in (
+        (old, f"{since}; take one first"),
+        (claimless, f"{since}; its claim is gone, so none can be taken: release it with more hours"),
+        (lost, "has lost the snapshot that made it safe to delete it; release it with its snapshots, as was begun"),
+    ):
+        if students:
+            raise SelectionError(f"The disk of {_names(students)} {why}. Nothing was deleted.")
 
 
 def left_behind(volumes: Iterable[Json], namespace: str, sizes: Any) -> list[Release]:

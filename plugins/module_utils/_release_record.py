@@ -26,6 +26,12 @@ class Begun:
 
     disk: Disk
     """The disk as it was when all that is asked before a release was true of it."""
+    newest: str
+    """When the snapshot was taken that made it safe, as the API server writes times."""
+    ended: bool = False
+    """Whether the run saw the claim go, so that nothing can have been written since."""
+    snapshots: bool = False
+    """Whether its snapshots began to go too, so that some may be gone."""
 
 
 def recorded(begun: Begun) -> Json:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS, snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS, Snapshot, snapshot_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
 from ansible_collections.campus.jupyterhub.plugins.module_utils._release import (
     FAILED,
@@ -32,6 +32,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._release_record 
     is_unclaimed,
     recorded,
 )
+from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import Api, RestoreError, SideDisks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import remove_all
@@ -76,11 +77,21 @@ def found_of(api: Api, options: Mapping[str, Any], now: datetime) -> list[Releas
     if options["replaced"]:
         return _replaced(left_behind(volumes, namespace, to_bytes), every, options)
     claimed = {disk.uid for disk in every}
-    begun = {each.disk.uid: each.disk for each in begun_in(volumes, namespace) if each.disk.uid not in claimed}
-    disks = chosen([*every, *begun.values()], options["students"], options["courses"], options["query"])
+    begun = {each.disk.uid: each for each in begun_in(volumes, namespace) if each.disk.uid not in claimed}
+    left = [each.disk for each in begun.values()]
+    disks = chosen([*every, *left], options["students"], options["courses"], options["query"])
     snapshots = [snapshot_of(item) for item in api.list("VolumeSnapshot", API, namespace, OURS)]
     pods = api.list("Pod", "v1", namespace)
-    return releases(disks, snapshots, pods, begun=begun, now=now, oldest=oldest, with_snapshots=options["snapshots"])
+    return releases(
+        disks,
+        snapshots,
+        pods,
+        present=every,
+        begun=begun,
+        now=now,
+        oldest=oldest,
+        with_snapshots=options["snapshots"],
+    )
 
 
 def _replaced(left: list[Release], disks: list[Disk], options: Mapping[str, Any]) -> list[Release]:
@@ -130,18 +141,26 @@ def release(
 
 
 def _delete(sides: SideDisks, wanted: Release, parallel: int) -> Json:
-    """Delete one disk and wait until its storage is given back; one that fails does not stop the others."""
+    """Delete one disk and wait until its storage is given back; one that fails does not stop the others.
+
+    The volume is the last to go, since the record on it is how a repeat finds what is left; where there is none, that
+    is the claim.
+    """
     try:
         _require_as_planned(sides, wanted)
-        if wanted.disk and not wanted.begun:
-            _take_claim(sides, wanted.disk)
+        if wanted.volume and wanted.disk:
+            _take_claim(sides, wanted, wanted.disk)
+        errors = remove_all(sides.api, wanted.snapshots, parallel, sides.seconds, sides.clock)
+        left = [reason for reason in errors.values() if reason]
+        if left:
+            return wanted.row(FAILED, left[0])
         if wanted.volume:
             _free(sides, wanted)
-        errors = remove_all(sides.api, wanted.snapshots, parallel, sides.seconds, sides.clock)
+        elif wanted.disk:
+            _delete_claim(sides, wanted.disk)
     except (ClusterError, RestoreError) as error:
         return wanted.row(FAILED, str(error))
-    left = [reason for reason in errors.values() if reason]
-    return wanted.row(FAILED, left[0]) if left else wanted.row(RELEASED)
+    return wanted.row(RELEASED)
 
 
 def _require_as_planned(sides: SideDisks, wanted: Release) -> None:
@@ -163,14 +182,32 @@ def _require_theirs(volume: Json | None, wanted: Release) -> None:
         raise RestoreError(f"The volume {wanted.volume} was given a claim meanwhile; it may be in use.")
 
 
-def _take_claim(sides: SideDisks, disk: Disk) -> None:
-    """Delete the claim of a disk and wait until it is gone; its volume stays.
+def _take_claim(sides: SideDisks, wanted: Release, disk: Disk) -> None:
+    """Delete the claim of a disk that has a volume, which stays, and record that the claim is gone.
 
-    The volume of a claim that is there is always retained, so whatever stops this, no work is lost. The record on it is
-    how a repeat finds it.
+    The volume of a claim that is there is always retained, so whatever stops this, no work is lost.
     """
-    if disk.volume:
-        sides.api.patch(VOLUME, disk.volume, None, recorded(Begun(disk)))
+    record = wanted.begun or Begun(disk, _written(wanted.newest))
+    if not wanted.begun:
+        sides.api.patch(VOLUME, disk.volume, None, recorded(record))
+        _delete_claim(sides, disk)
+    newest = record.newest if record.ended else _written(wanted.newest)
+    ended = Begun(disk, newest, ended=True, snapshots=record.snapshots or bool(wanted.snapshots))
+    if ended != record:
+        try:
+            sides.api.patch(VOLUME, disk.volume, None, recorded(ended))
+        except ClusterError as error:
+            # What was to be deleted with its claim may be on its way before it is known to be retained.
+            if error.status != 404:
+                raise
+
+
+def _written(snapshot: Snapshot | None) -> str:
+    return written(snapshot.taken) if snapshot else ""
+
+
+def _delete_claim(sides: SideDisks, disk: Disk) -> None:
+    """Delete the claim of a disk and wait until it is gone."""
     sides.api.delete(CLAIM, disk.name, disk.namespace, disk.uid)
     _wait_until_gone(sides, CLAIM, disk.name, disk.namespace, disk.uid)
 

@@ -40,7 +40,9 @@ options:
     type: float
     default: 24.0
   snapshots:
-    description: Delete the snapshots of these disks too. Then nothing of them is left here.
+    description:
+      - Delete the snapshots of these disks too, before their volumes. Then nothing of them is left here.
+      - A volume stays until its snapshots are gone, so that a repeat finds both.
     type: bool
     default: false
   replaced:

@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _release_run
-from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._release_run import ARGUMENTS, release
-from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import SideDisks
-from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
     CLAIM,
     NAMESPACE,
     POD,
     VOLUME,
     FakeCluster,
-    KilledError,
 )
-from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
-    volume as volume_of,
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.release_world import (
+    policy_of,
+    refusal,
+    run,
+    world,
 )
-from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import claim
-
-Json = dict[str, Any]
-NOW = datetime(2026, 11, 25, 20, tzinfo=UTC)
 
 
 @pytest.fixture
 def cluster() -> FakeCluster:
-    """Three students, of whom two are in a course; each disk was snapshotted eleven hours ago."""
-    made = FakeCluster()
-    for student, labels in (("ann", {COURSE: "data8"}), ("bob", {COURSE: "data8"}), ("eve", {})):
-        made.disk(student, **labels)
-        made.snapshot(student=student)
-    return made
-
-
-def run(cluster: FakeCluster, check_mode: bool = False, **options: Any) -> Json:
-    defaults = {name: each.get("default") for name, each in ARGUMENTS.items()}
-    chosen = {**defaults, "students": [], "courses": [], "namespace": NAMESPACE, **options}
-    sides = SideDisks(cluster, NAMESPACE, 100, Clock(cluster.clock, cluster.sleep))
-    return release(cluster, chosen, check_mode, sides, NOW)
-
-
-def refusal(cluster: FakeCluster, **options: Any) -> str:
-    """The sentence of a refusal, which has changed nothing."""
-    changes = cluster.changes
-    with pytest.raises(SelectionError) as raised:
-        run(cluster, **options)
-    assert cluster.changes == changes
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
+    """The world of every test."""
+    return world()
 
 
 def test_a_course_goes_and_its_snapshots_stay(cluster: FakeCluster) -> None:
@@ -139,107 +110,6 @@ def test_check_mode_says_the_words(cluster: FakeCluster) -> None:
     assert cluster.changes == 0
 
 
-def policy_of(cluster: FakeCluster, volume: str) -> str:
-    """What becomes of a volume when its claim goes."""
-    return str(cluster.found(VOLUME, volume)["spec"]["persistentVolumeReclaimPolicy"])
-
-
-def repeat(cluster: FakeCluster, **options: Any) -> Json:
-    """The same call again, with the words that it asks for now."""
-    words = run(cluster, check_mode=True, **options)["confirmation"]
-    assert refusal(cluster, **options).endswith(f"'{words}'.")
-    return run(cluster, confirm=words, **options)
-
-
-def interrupted(cluster: FakeCluster, change: int, after: bool, **options: Any) -> None:
-    """A run that is killed before or after a change; Kubernetes goes on."""
-    cluster.kill_at, cluster.kill_after = change, after
-    with pytest.raises(KilledError):
-        run(cluster, **options)
-    cluster.revive()
-    cluster.control()
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("change", range(6))
-def test_killed_anywhere_the_same_call_goes_on(cluster: FakeCluster, change: int, after: bool) -> None:
-    interrupted(cluster, change, after, courses=["data8"], confirm="delete 2 disks")
-    for name in cluster.names(CLAIM):
-        assert policy_of(cluster, f"pv-{name}") == "Retain"
-    if cluster.names(VOLUME) != ["pv-claim-eve"]:
-        answer = repeat(cluster, courses=["data8"])
-        assert {row["state"] for row in answer["disks"]} == {"released"}
-    assert cluster.names(VOLUME) == ["pv-claim-eve"]
-    assert cluster.names(CLAIM) == ["claim-eve"]
-
-
-@pytest.mark.parametrize("policy", ["Retain", "Delete"])
-def test_a_claim_that_cannot_be_deleted_keeps_its_work_though_nothing_answers_any_more(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, policy: str
-) -> None:
-    cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] = policy
-
-    def down(*words: Any) -> Any:
-        raise ClusterError("delete", " ".join(map(str, words)), "timed out", "")
-
-    def lost(*words: Any) -> Any:
-        for verb in ("get", "list", "patch"):
-            monkeypatch.setattr(cluster, verb, down)
-        return down(*words)
-
-    with monkeypatch.context() as until_it_answers:
-        until_it_answers.setattr(cluster, "delete", lost)
-        answer = run(cluster, students=["ann"], confirm="delete 1 disk")
-    monkeypatch.undo()
-    assert (answer["failed_disks"], answer["disks"][0]["state"]) == (1, "failed")
-    assert policy_of(cluster, "pv-claim-ann") == "Retain"
-    assert cluster.home_of("claim-ann") == "present"
-
-
-@pytest.fixture
-def begun(cluster: FakeCluster) -> FakeCluster:
-    """The release of ann's disk was killed when the claim was gone."""
-    interrupted(cluster, 1, True, students=["ann"], confirm="delete 1 disk")
-    assert cluster.names(CLAIM) == ["claim-bob", "claim-eve"]
-    assert cluster.data["pv-claim-ann"] == "present"
-    return cluster
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"students": ["ann"]}, {"courses": ["data8"], "query": "student == 'ann'"}, {"query": "created < '2026-10'"}],
-)
-def test_a_disk_whose_claim_a_run_took_away_is_found_as_it_was(begun: FakeCluster, options: Json) -> None:
-    (row, *_rest) = run(begun, check_mode=True, **options)["disks"]
-    assert (row["student"], row["disk"], row["volume"]) == ("ann", "claim-ann", "pv-claim-ann")
-    assert (row["size"], row["last_snapshot"]) == (10 * 1024**3, "2026-11-25T09:00:00Z")
-
-
-def test_what_was_begun_asks_for_a_young_snapshot_again(begun: FakeCluster) -> None:
-    said = refusal(begun, students=["ann"], hours=10.0, confirm="delete 1 disk")
-    assert said == (
-        "The disk of ann has no good snapshot since 2026-11-25T10:00:00Z; its claim is gone, so none can be taken: "
-        "release it with more hours. Nothing was deleted."
-    )
-    repeat(begun, students=["ann"], hours=12.0)
-    assert "pv-claim-ann" not in begun.names(VOLUME)
-
-
-def test_a_later_disk_of_that_name_is_another(begun: FakeCluster) -> None:
-    later = claim("ann")
-    later["metadata"]["uid"], later["spec"]["volumeName"] = "later", "pv-later"
-    begun.put(later)
-    begun.put(volume_of("pv-later", later, "Retain"))
-    begun.data["pv-later"] = "new work"
-    assert "The disk of ann has no good snapshot" in refusal(begun, students=["ann"])
-    begun.server("claim-ann")
-    assert "The disk of ann is in use" in refusal(begun, students=["ann"])
-    answer = repeat(begun, query="volume == 'pv-claim-ann'")
-    assert [row["volume"] for row in answer["disks"]] == ["pv-claim-ann"]
-    assert "pv-claim-ann" not in begun.names(VOLUME)
-    assert begun.home_of("claim-ann") == "new work"
-
-
 def test_a_volume_that_is_not_the_claims_is_let_be(cluster: FakeCluster) -> None:
     cluster.found(CLAIM, "claim-ann")["spec"]["volumeName"] = "pv-claim-eve"
     answer = run(cluster, students=["ann"], confirm="delete 1 disk")
@@ -262,22 +132,6 @@ def test_a_claim_that_another_took_away_meanwhile_is_let_be(
     answer = run(cluster, students=["ann"], confirm="delete 1 disk")
     assert answer["disks"][0]["message"].startswith("The disk claim-ann was removed meanwhile;")
     assert cluster.data["pv-claim-ann"] == "present"
-
-
-@pytest.mark.parametrize("change", ["claimed", "claimed and left", "of another hub", "put back", "not begun"])
-def test_a_volume_that_is_no_longer_what_was_begun_is_let_be(begun: FakeCluster, change: str) -> None:
-    volume = begun.found(VOLUME, "pv-claim-ann")
-    if change == "claimed":
-        volume["status"]["phase"] = "Bound"
-    elif change == "claimed and left":
-        volume["spec"]["claimRef"]["uid"] = "later"
-    elif change == "of another hub":
-        volume["spec"]["claimRef"]["namespace"] = "other"
-    elif change == "put back":
-        volume["metadata"]["annotations"]["campus.jupyterhub/replaced"] = "{}"
-    else:
-        del volume["metadata"]["annotations"]["campus.jupyterhub/releasing"]
-    assert "No student 'ann' has a disk here" in refusal(begun, students=["ann"], confirm="delete 1 disk")
 
 
 def test_a_server_that_started_meanwhile_keeps_its_disk(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
