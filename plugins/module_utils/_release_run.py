@@ -44,6 +44,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     chosen,
     disk_of,
     require_at_least,
+    required_namespace,
 )
 
 Json = dict[str, Any]
@@ -67,11 +68,11 @@ def found_of(api: Api, options: Mapping[str, Any], now: datetime) -> list[Releas
     Raises:
         SelectionError: nobody is named, what is named must not be deleted, or an option cannot be meant.
     """
+    namespace = required_namespace(options)
     if not (options["students"] or options["courses"] or options["query"]):
         raise SelectionError("Whose disks are to be deleted is not said; name students, courses or a query.")
     require_at_least(options, {"parallel": 1, "timeout": 1})
     oldest = oldest_of(options["hours"], now)
-    namespace = options["namespace"]
     every = [disk_of(each) for each in api.list(CLAIM, "v1", namespace, DISKS)]
     volumes = api.list(VOLUME, "v1")
     if options["replaced"]:

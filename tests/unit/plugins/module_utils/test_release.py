@@ -192,11 +192,12 @@ def test_what_a_whole_restore_replaced_can_go(cluster: FakeCluster) -> None:
         ("hours", -1.0, "hours is -1; it is between 0 and 87600. Nothing was deleted."),
         ("hours", float("nan"), "hours is nan; it is between 0 and 87600. Nothing was deleted."),
         ("hours", 1e300, "hours is 1e+300; it is between 0 and 87600. Nothing was deleted."),
+        ("namespace", "", "namespace is empty; name the one that the hub is in, such as jupyterhub."),
         ("parallel", 0, "parallel is 0; it is at least 1."),
         ("timeout", 0, "timeout is 0; it is at least 1."),
     ],
 )
-def test_numbers_that_cannot_be_meant(cluster: FakeCluster, option: str, value: float, sentence: str) -> None:
+def test_values_that_cannot_be_meant(cluster: FakeCluster, option: str, value: Any, sentence: str) -> None:
     options = {"students": ["ann"], "confirm": "delete 1 disk", option: value}
     assert refusal(cluster, **options) == sentence
 
