@@ -12,7 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS, Snapshot, snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    API,
+    OURS,
+    Snapshot,
+    selectors_of,
+    snapshot_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
 from ansible_collections.campus.jupyterhub.plugins.module_utils._release import (
     FAILED,
@@ -128,7 +134,7 @@ def release(
     else:
         if found:
             require_confirmation(options["confirm"], words, found)
-        rows = [_delete(sides, each, options["parallel"]) for each in found]
+        rows = [_delete(sides, each, options) for each in found]
     failed = [row for row in rows if row["state"] == FAILED]
     reasons = "; ".join(f"{row['student']}: {row['message']}" for row in failed[:SHOWN])
     return {
@@ -141,7 +147,7 @@ def release(
     }
 
 
-def _delete(sides: SideDisks, wanted: Release, parallel: int) -> Json:
+def _delete(sides: SideDisks, wanted: Release, options: Mapping[str, Any]) -> Json:
     """Delete one disk and wait until its storage is given back; one that fails does not stop the others.
 
     The volume is the last to go, since the record on it is how a repeat finds what is left; where there is none, that
@@ -151,10 +157,12 @@ def _delete(sides: SideDisks, wanted: Release, parallel: int) -> Json:
         _require_as_planned(sides, wanted)
         if wanted.volume and wanted.disk:
             _take_claim(sides, wanted, wanted.disk)
-        errors = remove_all(sides.api, wanted.snapshots, parallel, sides.seconds, sides.clock)
+        errors = remove_all(sides.api, wanted.snapshots, options["parallel"], sides.seconds, sides.clock)
         left = [reason for reason in errors.values() if reason]
         if left:
             return wanted.row(FAILED, left[0])
+        if wanted.volume and wanted.disk and options["snapshots"]:
+            _require_no_more(sides, wanted, wanted.disk)
         if wanted.volume:
             _free(sides, wanted)
         elif wanted.disk:
@@ -211,6 +219,22 @@ def _delete_claim(sides: SideDisks, disk: Disk) -> None:
     """Delete the claim of a disk and wait until it is gone."""
     sides.api.delete(CLAIM, disk.name, disk.namespace, disk.uid)
     _wait_until_gone(sides, CLAIM, disk.name, disk.namespace, disk.uid)
+
+
+def _require_no_more(sides: SideDisks, wanted: Release, disk: Disk) -> None:
+    """Raise RestoreError when snapshots were taken that are not in the number that was confirmed."""
+    planned = {each.name for each in wanted.snapshots}
+    found = [
+        snapshot_of(item)
+        for selector in selectors_of([disk]) or [OURS]
+        for item in sides.api.list("VolumeSnapshot", API, disk.namespace, selector)
+    ]
+    more = [each for each in found if each.disk_uid == disk.uid and each.name not in planned and not each.deleting]
+    if more:
+        raise RestoreError(
+            f"{len(more)} snapshots of the disk {disk.name} were taken meanwhile; run again to delete these too, and "
+            "its volume."
+        )
 
 
 def _free(sides: SideDisks, wanted: Release) -> None:

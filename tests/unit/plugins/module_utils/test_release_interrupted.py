@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import STUDENT
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
     CLAIM,
     NAMESPACE,
@@ -126,6 +127,29 @@ def test_a_snapshot_that_does_not_go_keeps_the_volume_by_which_a_repeat_finds_it
     assert repeat(cluster, **options)["confirmation"] == "delete 1 disk and 1 snapshots"
     assert "claim-ann-20261125-090000" not in cluster.data.keys() | set(cluster.names("VolumeSnapshot"))
     assert "pv-claim-ann" not in cluster.data
+
+
+@pytest.mark.parametrize("labels", [{}, {STUDENT: "ann"}], ids=["no label", "label"])
+def test_a_snapshot_that_the_schedule_took_meanwhile_goes_in_a_repeat(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, labels: dict[str, str]
+) -> None:
+    cluster.found(CLAIM, "claim-ann")["metadata"]["labels"].update(labels)
+    delete = cluster.delete
+
+    def deleting(kind: str, *words: Any) -> bool:
+        if kind == CLAIM:
+            cluster.snapshot("2026-11-25T20:00:00Z")["metadata"]["labels"].update(labels)
+        return delete(kind, *words)
+
+    options: Json = {"students": ["ann"], "snapshots": True}
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(cluster, "delete", deleting)
+        answer = run(cluster, confirm="delete 1 disk and 1 snapshots", **options)
+    assert answer["disks"][0]["message"] == (
+        "1 snapshots of the disk claim-ann were taken meanwhile; run again to delete these too, and its volume."
+    )
+    assert repeat(cluster, **options)["confirmation"] == "delete 1 disk and 1 snapshots"
+    assert not [name for name in cluster.data if "-ann" in name]
 
 
 def test_a_lost_claim_is_no_release_that_began(cluster: FakeCluster) -> None:
