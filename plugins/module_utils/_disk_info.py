@@ -40,7 +40,7 @@ def rows(disks: Iterable[Disk], snapshots: Iterable[Snapshot], used: Mapping[str
 
 
 def _row(disk: Disk, snapshots: Iterable[Snapshot], used: int | None, now: datetime) -> Json:
-    every = [item for item in snapshots if item.good]
+    every = [item for item in snapshots if item.protects(now)]
     good = [item.taken for item in every]
     # Those of an earlier claim of this name can be restored from, but hold nothing of what is on the disk now.
     last = max((item.taken for item in every if item.disk_uid in ("", disk.uid)), default=None)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
+from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import from_the_future
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, STUDENT, Disk, moment
 
 Json = dict[str, Any]
@@ -52,16 +53,22 @@ class Snapshot:
     ready: bool
     error: str
     size: int
-    """Bytes that a disk made from it needs; 0 as long as the driver has not said."""
+    """Bytes that a disk made from it needs; 0 where the driver has not said."""
     content: str
     """Name of the VolumeSnapshotContent; empty while there is none."""
     reason: str
     deleting: bool
+    strange: bool = False
+    """Whether ``taken`` cannot be true; when it was taken is not known then, and nothing may be concluded from it."""
 
     @property
     def good(self) -> bool:
         """Whether a disk can be made from it; an error of an earlier attempt may still stand beside it."""
         return self.ready and not self.deleting
+
+    def protects(self, now: datetime) -> bool:
+        """Whether it is good, and known to hold what was on the disk when it says."""
+        return self.good and not self.strange and not from_the_future(self.taken, now)
 
 
 def snapshot_name(disk: Disk, now: datetime) -> str:
@@ -114,9 +121,10 @@ def taken_of(item: Json) -> str:
 
 
 def snapshot_of(item: Json) -> Snapshot:
-    """Return what a VolumeSnapshot object says."""
+    """Return what a VolumeSnapshot object says; a size or time in it that cannot be read is not known."""
     meta, status = item["metadata"], item.get("status") or {}
     annotations, disk = meta.get("annotations") or {}, claim_of(item)
+    taken = _time(taken_of(item))
     return Snapshot(
         name=meta["name"],
         namespace=meta["namespace"],
@@ -125,14 +133,32 @@ def snapshot_of(item: Json) -> Snapshot:
         disk_uid=annotations.get(CLAIM_UID, ""),
         student=annotations.get(STUDENT) or disk,
         course=(meta.get("labels") or {}).get(COURSE, ""),
-        taken=moment(taken_of(item)),
+        taken=taken or moment(meta["creationTimestamp"]),
         ready=bool(status.get("readyToUse")),
         error=str((status.get("error") or {}).get("message") or ""),
-        size=to_bytes(status["restoreSize"]) if status.get("restoreSize") else 0,
+        size=_size(status.get("restoreSize")),
         content=status.get("boundVolumeSnapshotContentName") or "",
         reason=annotations.get(REASON, ""),
         deleting=bool(meta.get("deletionTimestamp")),
+        strange=taken is None,
     )
+
+
+def _time(text: str) -> datetime | None:
+    """Return a time in UTC, or None where the text is none or does not say its time zone."""
+    try:
+        time = moment(text)
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _size(told: object) -> int:
+    """Return the bytes of a restoreSize; it is 0 where a driver, such as LVM's or ZFS's, leaves it unset."""
+    try:
+        return to_bytes(told)
+    except ValueError:
+        return 0
 
 
 def selectors_of(disks: Iterable[Disk]) -> list[str]:

@@ -38,7 +38,7 @@ class Pruning:
     held_back: tuple[str, ...] = ()
     """Names of those that would go as well, were it not more than may go in one run."""
     strange: tuple[str, ...] = ()
-    """Names of those from the future, which nothing touches."""
+    """Names of those whose date cannot be true, which nothing touches."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _why_not(disk: Disk, snapshots: Sequence[Snapshot], wish: Wish, now: datetim
         return "it is being deleted"
     if not disk.bound:
         return "it has no volume yet"
-    newest = max((item.taken for item in snapshots if item.good), default=None)
+    newest = max((item.taken for item in snapshots if item.protects(now)), default=None)
     if newest is not None and timedelta(0) <= now - newest < timedelta(seconds=wish.min_age):
         return f"its newest is {(now - newest).total_seconds():.0f} s old"
     return ""
@@ -79,12 +79,13 @@ def pruning(step: Step, wish: Wish, now: datetime, name: str = "", taken: dateti
     if wish.policy is None:
         return Pruning()
     known = {item.name: item for item in step.snapshots if not item.deleting}
-    points = [Point(item.name, item.taken, item.good) for item in known.values()]
+    points = [Point(item.name, item.taken, item.good) for item in known.values() if not item.strange]
     if taken is not None:
         points.append(Point(name, taken, True))
     verdict = decide(points, wish.policy, now, wish.max_delete_fraction)
     remove = tuple(known[name] for name in verdict.remove if name in known)
-    return Pruning(remove, verdict.held_back, verdict.strange)
+    strange = tuple(item.name for item in known.values() if item.strange)
+    return Pruning(remove, verdict.held_back, verdict.strange + strange)
 
 
 def listing(plan: Iterable[Step], outcome: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -47,6 +47,7 @@ disks:
       null where nobody knows.
     - C(unprotected_seconds) is the time since the last good snapshot of this very disk, else since it was made.
       C(snapshots) also counts those of an earlier disk of the same claim, which can be restored from as well.
+      A snapshot whose date cannot be true, such as one in the future, counts for none of these.
   returned: success
   type: list
   elements: dict

@@ -13,8 +13,8 @@ author:
 description:
   - Takes a VolumeSnapshot of each chosen disk, side by side, and waits until it can be restored from.
   - Then removes the snapshots that the policy does not keep, a disk at a time, so that their space is freed.
-  - It never removes the newest good snapshot of a disk, nor one that the collection did not make, nor one dated in the
-    future. A failed snapshot counts for nothing, and goes after an hour.
+  - It never removes the newest good snapshot of a disk, nor one that the collection did not make, nor one whose date
+    cannot be true. A failed snapshot counts for nothing, and goes after an hour.
   - One disk's failure never stops the others; the module fails at the end and says which they were. A warning is put
     beside the claim of each as an Event.
   - Without any of the O(keep_last) to O(keep_within) options nothing is removed.
@@ -88,7 +88,8 @@ RETURN = r"""
 disks:
   description:
     - One entry a disk, in order of student. C(state) is C(taken), C(skipped) or C(failed), and C(message) says why.
-    - C(held_back) would go too, if O(max_delete_fraction) did not forbid it; C(strange) are dated in the future.
+    - C(held_back) would go too, if O(max_delete_fraction) did not forbid it. The date of those in C(strange) cannot be
+      true, such as one in the future.
   returned: always, except when nothing could be begun
   type: list
   elements: dict

@@ -18,7 +18,7 @@ from campus_jobs.drills import ACTIONS, Drills
 
 Json = dict[str, Any]
 
-STATES: Final = ("good", "failed", "pending", "deleting")
+STATES: Final = ("good", "failed", "pending", "deleting", "strange")
 SCHEDULE: Final = "snapshots"
 """The component of the CronJob that takes snapshots."""
 
@@ -55,17 +55,21 @@ class Figures:
 
 
 def figures(
-    claims: Iterable[Json], snapshots: Iterable[Json], schedules: Iterable[Json], jobs: Iterable[Json]
+    claims: Iterable[Json],
+    snapshots: Iterable[Json],
+    schedules: Iterable[Json],
+    jobs: Iterable[Json],
+    now: datetime,
 ) -> Figures:
-    """Return the figures of one listing; each iterable is gone through once, and the first two may be long."""
+    """Return the figures of a listing of now; each iterable is gone through once, and the first two may be long."""
     states: Counter[str] = Counter()
     kept: dict[str, datetime] = {}
     drills = Drills()
     for item in snapshots:
         snapshot = snapshot_of(item)
-        state = state_of(snapshot)
+        state = state_of(snapshot, now)
         states[state] += 1
-        drills.count(item, state == "good")
+        drills.count(item, snapshot.good)
         if state == "good":
             kept[snapshot.disk_uid] = max(snapshot.taken, kept.get(snapshot.disk_uid, snapshot.taken))
     disks = list(map(disk_of, claims))
@@ -83,12 +87,12 @@ def figures(
     )
 
 
-def state_of(snapshot: Snapshot) -> str:
+def state_of(snapshot: Snapshot, now: datetime) -> str:
     """Return which of STATES a snapshot is in."""
     if snapshot.deleting:
         return "deleting"
     if snapshot.good:
-        return "good"
+        return "good" if snapshot.protects(now) else "strange"
     return "failed" if snapshot.error else "pending"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
@@ -65,6 +66,7 @@ class Lister:
             cluster.each("VolumeSnapshot", API, self._namespace, OURS),
             cluster.each("CronJob", "batch/v1", self._namespace, RUNS),
             cluster.each("Job", "batch/v1", self._namespace, RUNS),
+            datetime.now(UTC),
         )
 
     def _say(self, trouble: str) -> None:

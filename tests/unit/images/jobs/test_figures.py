@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import CLAIM_UID, TAKEN
 from ansible_collections.campus.jupyterhub.plugins.module_utils._manifest import (
     COMPARED,
     Comparison,
@@ -35,7 +35,7 @@ def at(hour: int) -> datetime:
 
 def of(claims: list[Json], snapshots: list[Json]) -> Figures:
     """The figures of disks and snapshots, without runs."""
-    return figures(claims, snapshots, [], [])
+    return figures(claims, snapshots, [], [], NOW)
 
 
 def changed(item: Json, **metadata: Any) -> Json:
@@ -61,8 +61,10 @@ def test_the_disk_that_was_kept_longest_ago_counts() -> None:
         snapshot(ready=False, error="no room"),
         changed(snapshot(), deletionTimestamp="2026-11-25T10:00:00Z"),
         changed(snapshot(), annotations={CLAIM_UID: "uid-of-an-older-claim"}),
+        snapshot("2026-11-25T12:06:00Z"),
+        changed(snapshot(), annotations={CLAIM_UID: "uid-claim-ann", TAKEN: "a while ago"}),
     ],
-    ids=["pending", "failed", "being removed", "of an older claim of that name"],
+    ids=["pending", "failed", "being removed", "of an older claim of that name", "from the future", "undated"],
 )
 def test_a_snapshot_that_is_not_good_protects_nothing(bad: Json) -> None:
     found = of([claim()], [bad])
@@ -87,7 +89,9 @@ def test_snapshots_by_state() -> None:
     many = [snapshot(name="a"), snapshot(name="b", ready=False), snapshot(name="c", ready=False, error="full"), going]
     # The driver tried again and succeeded; what it said before stays in the object.
     many.append(snapshot(name="e", ready=True, error="full"))
-    assert of([], many).snapshots == {"good": 2, "failed": 1, "pending": 1, "deleting": 1}
+    many.append(snapshot("2026-11-25T13:00:00Z", name="f"))
+    assert of([], many).snapshots == {"good": 2, "failed": 1, "pending": 1, "deleting": 1, "strange": 1}
+    assert of([], many).newest == at(9)
 
 
 def job(begin: int, end: int = 0, condition: str = "") -> Json:
@@ -113,7 +117,7 @@ def part(item: Json, component: str) -> Json:
 def test_each_schedule_has_runs_of_its_own() -> None:
     names = ("snapshots", "snapshots-record", "certificate")
     jobs = [part(job(8, 8, "Complete"), "snapshots"), part(job(9, 0, "Failed"), "snapshots-record")]
-    found = figures([], [], [part(schedule(), name) for name in names], jobs)
+    found = figures([], [], [part(schedule(), name) for name in names], jobs, NOW)
     assert (found.runs.failed, found.runs.last_seconds) == (0, 30)
     assert found.drills.failed_runs == {"record": 1}
 

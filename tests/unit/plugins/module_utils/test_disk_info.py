@@ -41,6 +41,14 @@ def test_those_of_an_earlier_claim_do_not_protect_the_new_one() -> None:
     assert row["unprotected_seconds"] == row["age_seconds"]
 
 
+@pytest.mark.parametrize("taken", ["2027-11-25T11:00:00Z", "2026-11-25T12:06:00Z"])
+def test_one_from_the_future_counts_for_nothing(taken: str) -> None:
+    many = [snapshot("2026-11-25T10:00:00Z"), snapshot(taken)]
+    (row,) = rows([disk("ann")], map(snapshot_of, many), {}, NOW)
+    assert (row["snapshots"], row["last_snapshot"]) == (1, "2026-11-25T10:00:00Z")
+    assert row["unprotected_seconds"] == 7200
+
+
 def test_a_disk_without_any_is_unprotected_since_it_was_made() -> None:
     (row,) = rows([disk("ann")], [], {}, NOW)
     assert (row["snapshots"], row["last_snapshot"], row["used"], row["used_share"]) == (0, None, None, None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
     OURS,
+    TAKEN,
     by_disk,
     manifest,
     snapshot_name,
@@ -55,6 +57,36 @@ def test_one_that_was_made_known_again_says_of_what_and_when_it_was_taken() -> N
     again["status"] = {"readyToUse": True, "creationTime": "1970-01-01T00:00:00Z"}
     found, before = snapshot_of(again), snapshot_of(item)
     assert (found.disk, found.taken, found.student) == (before.disk, before.taken, before.student)
+
+
+@pytest.mark.parametrize("told", ["0", 0, "-1", "much", "", None])
+def test_a_size_that_the_driver_leaves_unset_is_not_known(told: object) -> None:
+    item = snapshot()
+    item["status"]["restoreSize"] = told
+    assert (snapshot_of(item).size, snapshot_of(item).good) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [
+        ("2026-11-25T10:00:00+01:00", "2026-11-25T09:00:00+00:00"),
+        ("2026-11-25T09:00:00", None),
+        ("0001-01-01T00:00:00+23:00", None),
+        ("yesterday", None),
+    ],
+)
+def test_a_time_that_cannot_be_read_is_strange_and_stops_nothing(told: str, taken: str | None) -> None:
+    item = snapshot("2026-11-24T09:00:00Z")
+    item["metadata"]["annotations"][TAKEN] = told
+    found = snapshot_of(item)
+    assert (found.taken.isoformat(), found.strange) == (taken or "2026-11-24T09:00:00+00:00", taken is None)
+    assert (found.good, found.protects(NOW)) == (True, taken is not None)
+
+
+def test_one_from_the_future_protects_nothing() -> None:
+    assert snapshot_of(snapshot("2026-11-25T09:05:00Z")).protects(NOW)
+    assert not snapshot_of(snapshot("2026-11-25T09:06:00Z")).protects(NOW)
+    assert not snapshot_of(snapshot("2026-11-25T09:00:00Z", ready=False)).protects(NOW)
 
 
 def test_those_of_a_disk_are_oldest_first() -> None:

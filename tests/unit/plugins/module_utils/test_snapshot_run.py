@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import TAKEN
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_run import ARGUMENTS, snapshot_disks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_snapshots import (
@@ -234,6 +235,17 @@ def test_a_snapshot_that_is_going_is_neither_good_nor_counted() -> None:
     going["metadata"]["deletionTimestamp"] = ago(minutes=1)
     cluster = FakeCluster(claim("ann"), snapshot(ago(days=2)), going)
     assert run(cluster, take=False, keep_last=1)["removed"] == 0
+
+
+def test_one_that_cannot_be_read_stops_nothing_and_is_told() -> None:
+    unsized, undated = snapshot(ago(days=4), name="unsized"), snapshot(ago(days=3), name="undated")
+    unsized["status"]["restoreSize"] = "0"
+    undated["metadata"]["annotations"][TAKEN] = "long ago"
+    cluster = FakeCluster(claim("ann"), claim("bob"), unsized, undated, snapshot(ago(days=2), name="other"))
+    result = run(cluster, keep_last=2)
+    assert states(result) == {"ann": "taken", "bob": "taken"}
+    assert [disk["removed"] for disk in result["disks"]] == [["unsized"], []]
+    assert [disk["strange"] for disk in result["disks"]] == [["undated"], []]
 
 
 @pytest.mark.parametrize(
