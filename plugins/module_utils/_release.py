@@ -16,7 +16,6 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_swap import REPLACED
 from ansible_collections.campus.jupyterhub.plugins.module_utils._release_record import Begun, is_unclaimed
 from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
-from ansible_collections.campus.jupyterhub.plugins.module_utils._retention import from_the_future
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import (
     STUDENT,
@@ -90,7 +89,7 @@ def releases(
         pods: all that may use a disk.
         present: all disks whose claims are there.
         begun: those whose claims an earlier run has taken away, by uid.
-        now: the time; a snapshot that is dated later tells nothing of how old it is.
+        now: the time; a snapshot whose date cannot be true makes no disk safe.
         oldest: when the snapshot that makes a disk safe must have been taken, or later.
         with_snapshots: whether the snapshots go too.
 
@@ -107,8 +106,7 @@ def releases(
     for disk in disks:
         # One that was taken of an earlier claim of this name shows what was on another volume, and may be another's.
         named = own.get(disk.name, [])
-        told = (each for each in named if each.good and not from_the_future(each.taken, now))
-        good = [each for each in told if each.disk_uid == disk.uid]
+        good = [each for each in named if each.protects(now) and each.disk_uid == disk.uid]
         newest = good[-1] if good else None
         going = _theirs(disk, named, begun, claimed) if with_snapshots else ()
         found.append(Release(disk.student, disk.volume, disk.size, disk, begun.get(disk.uid), newest, going))

@@ -78,13 +78,15 @@ def test_one_without_a_young_snapshot_keeps_all(cluster: FakeCluster, hours: flo
     assert run(cluster, check_mode=True, courses=["data8"], hours=11.1)["changed"]
 
 
-@pytest.mark.parametrize("trouble", ["failed", "not ready", "of another disk"])
+@pytest.mark.parametrize("trouble", ["failed", "not ready", "of no time", "of another disk"])
 def test_a_snapshot_that_keeps_nothing_of_it_does_not_count(cluster: FakeCluster, trouble: str) -> None:
     item = cluster.found("VolumeSnapshot", "claim-ann-20261125-090000")
     if trouble == "failed":
         item["status"].update(readyToUse=False, error={"message": "broken"})
     elif trouble == "not ready":
         item["status"]["readyToUse"] = False
+    elif trouble == "of no time":
+        item["status"]["creationTime"] = "0001-01-01"
     else:
         cluster.found(CLAIM, "claim-ann")["metadata"]["uid"] = "another"
     assert "The disk of ann has no good snapshot" in refusal(cluster, students=["ann"], confirm="delete 1 disk")
