@@ -162,7 +162,7 @@ def _delete(sides: SideDisks, wanted: Release, options: Mapping[str, Any]) -> Js
         if left:
             return wanted.row(FAILED, left[0])
         if wanted.volume and wanted.disk and options["snapshots"]:
-            _require_no_more(sides, wanted, wanted.disk)
+            _require_no_more(sides, wanted.disk)
         if wanted.volume:
             _free(sides, wanted)
         elif wanted.disk:
@@ -221,15 +221,14 @@ def _delete_claim(sides: SideDisks, disk: Disk) -> None:
     _wait_until_gone(sides, CLAIM, disk.name, disk.namespace, disk.uid)
 
 
-def _require_no_more(sides: SideDisks, wanted: Release, disk: Disk) -> None:
+def _require_no_more(sides: SideDisks, disk: Disk) -> None:
     """Raise RestoreError when snapshots were taken that are not in the number that was confirmed."""
-    planned = {each.name for each in wanted.snapshots}
     found = [
         snapshot_of(item)
         for selector in selectors_of([disk]) or [OURS]
         for item in sides.api.list("VolumeSnapshot", API, disk.namespace, selector)
     ]
-    more = [each for each in found if each.disk_uid == disk.uid and each.name not in planned and not each.deleting]
+    more = [each for each in found if each.disk_uid == disk.uid and not each.deleting]
     if more:
         raise RestoreError(
             f"{len(more)} snapshots of the disk {disk.name} were taken meanwhile; run again to delete these too, and "

@@ -24,6 +24,7 @@ from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.relea
     with_later_disk,
     world,
 )
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.student_objects import snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -152,6 +153,57 @@ def test_a_snapshot_that_the_schedule_took_meanwhile_goes_in_a_repeat(
     assert not [name for name in cluster.data if "-ann" in name]
 
 
+def test_a_snapshot_on_its_way_out_keeps_no_volume(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = cluster.list
+
+    def listing(kind: str, *words: Any) -> list[Json]:
+        items = found(kind, *words)
+        if kind == "VolumeSnapshot" and not any("-ann-" in each["metadata"]["name"] for each in items):
+            going = snapshot(student="ann")
+            going["metadata"]["deletionTimestamp"] = "2026-11-25T20:00:00Z"
+            items.append(going)
+        return items
+
+    monkeypatch.setattr(cluster, "list", listing)
+    answer = run(cluster, students=["ann"], snapshots=True, confirm="delete 1 disk and 1 snapshots")
+    assert answer["disks"][0]["state"] == "released"
+
+
+@pytest.mark.parametrize("uid", ["uid-claim-ann", "later"])
+def test_no_volume_is_set_to_be_deleted_before_its_claim_is_known_to_be_gone(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, uid: str
+) -> None:
+    get = cluster.get
+    patched: list[float] = []
+
+    def still_bound(kind: str, name: str, *words: Any) -> Json | None:
+        found = get(kind, name, *words)
+        if found and kind == VOLUME and "claim-ann" not in cluster.names(CLAIM):
+            found["status"]["phase"] = "Bound" if cluster.seconds < 20 else "Released"
+            found["spec"]["claimRef"]["uid"] = uid
+        return found
+
+    def patch(kind: str, name: str, space: str | None, body: Json, *words: Any) -> Json:
+        if body.get("spec") == {"persistentVolumeReclaimPolicy": "Delete"}:
+            patched.append(cluster.seconds)
+        return FakeCluster.patch(cluster, kind, name, space, body, *words)
+
+    monkeypatch.setattr(cluster, "get", still_bound)
+    monkeypatch.setattr(cluster, "patch", patch)
+    (row,) = run(cluster, students=["ann"], confirm="delete 1 disk")["disks"]
+    if uid == "later":
+        assert row["message"].startswith("The volume pv-claim-ann was given a claim meanwhile;")
+        assert (patched, cluster.data["pv-claim-ann"]) == ([], "present")
+    else:
+        assert (row["state"], [seconds >= 20 for seconds in patched]) == ("released", [True])
+
+
+def test_a_disk_whose_claim_is_there_is_meant_once(cluster: FakeCluster) -> None:
+    interrupted(cluster, 0, True, students=["ann"], confirm="delete 1 disk")
+    cluster.found(VOLUME, "pv-claim-ann")["status"]["phase"] = "Released"
+    assert run(cluster, check_mode=True, students=["ann"])["confirmation"] == "delete 1 disk"
+
+
 def test_a_lost_claim_is_no_release_that_began(cluster: FakeCluster) -> None:
     """Its snapshots may be the only copy."""
     del cluster.objects[CLAIM, NAMESPACE, "claim-ann"]
@@ -231,6 +283,9 @@ def test_a_snapshot_as_new_as_the_one_that_made_it_safe_has_to_be_there(cluster:
         "The disk of ann has lost the snapshot that made it safe to delete it; release it with its snapshots, as was "
         "begun. Nothing was deleted."
     )
+    again = "delete 1 disk and 1 snapshots"
+    interrupted(cluster, cluster.changes, True, students=["ann"], snapshots=True, confirm=again)
+    assert "has lost the snapshot" in refusal(cluster, students=["ann"], hours=11.5)
     repeat(cluster, students=["ann"], hours=11.5, snapshots=True)
     assert "pv-claim-ann" not in cluster.data
 
