@@ -7,13 +7,18 @@ Private to the collection: it may change in any release.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.campus.jupyterhub.plugins.module_utils._cluster import ClusterError
-from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import API, OURS, snapshot_of
+from ansible_collections.campus.jupyterhub.plugins.module_utils._disk_snapshots import (
+    API,
+    OURS,
+    Snapshot,
+    selectors_of,
+    snapshot_of,
+)
 from ansible_collections.campus.jupyterhub.plugins.module_utils._quantity import to_bytes
 from ansible_collections.campus.jupyterhub.plugins.module_utils._release import (
     FAILED,
@@ -21,12 +26,19 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._release import 
     SHOWN,
     Release,
     confirmation,
-    is_unclaimed,
     left_behind,
     oldest_of,
     releases,
     require_confirmation,
 )
+from ansible_collections.campus.jupyterhub.plugins.module_utils._release_record import (
+    Begun,
+    begun_in,
+    belonged_to,
+    is_unclaimed,
+    recorded,
+)
+from ansible_collections.campus.jupyterhub.plugins.module_utils._restore_plan import written
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk import users_of
 from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import Api, RestoreError, SideDisks
 from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import remove_all
@@ -38,6 +50,7 @@ from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks i
     chosen,
     disk_of,
     require_at_least,
+    required_namespace,
 )
 
 Json = dict[str, Any]
@@ -61,18 +74,31 @@ def found_of(api: Api, options: Mapping[str, Any], now: datetime) -> list[Releas
     Raises:
         SelectionError: nobody is named, what is named must not be deleted, or an option cannot be meant.
     """
+    namespace = required_namespace(options)
     if not (options["students"] or options["courses"] or options["query"]):
         raise SelectionError("Whose disks are to be deleted is not said; name students, courses or a query.")
     require_at_least(options, {"parallel": 1, "timeout": 1})
     oldest = oldest_of(options["hours"], now)
-    namespace = options["namespace"]
     every = [disk_of(each) for each in api.list(CLAIM, "v1", namespace, DISKS)]
+    volumes = api.list(VOLUME, "v1")
     if options["replaced"]:
-        return _replaced(left_behind(api.list(VOLUME, "v1"), namespace, to_bytes), every, options)
-    disks = chosen(every, options["students"], options["courses"], options["query"])
+        return _replaced(left_behind(volumes, namespace, to_bytes), every, options)
+    claimed = {disk.uid for disk in every}
+    begun = {each.disk.uid: each for each in begun_in(volumes, namespace) if each.disk.uid not in claimed}
+    left = [each.disk for each in begun.values()]
+    disks = chosen([*every, *left], options["students"], options["courses"], options["query"])
     snapshots = [snapshot_of(item) for item in api.list("VolumeSnapshot", API, namespace, OURS)]
     pods = api.list("Pod", "v1", namespace)
-    return releases(disks, snapshots, pods, oldest=oldest, with_snapshots=options["snapshots"])
+    return releases(
+        disks,
+        snapshots,
+        pods,
+        present=every,
+        begun=begun,
+        now=now,
+        oldest=oldest,
+        with_snapshots=options["snapshots"],
+    )
 
 
 def _replaced(left: list[Release], disks: list[Disk], options: Mapping[str, Any]) -> list[Release]:
@@ -108,7 +134,7 @@ def release(
     else:
         if found:
             require_confirmation(options["confirm"], words, found)
-        rows = [_delete(sides, each, options["parallel"]) for each in found]
+        rows = [_delete(sides, each, options) for each in found]
     failed = [row for row in rows if row["state"] == FAILED]
     reasons = "; ".join(f"{row['student']}: {row['message']}" for row in failed[:SHOWN])
     return {
@@ -121,45 +147,108 @@ def release(
     }
 
 
-def _delete(sides: SideDisks, wanted: Release, parallel: int) -> Json:
-    """Delete one disk and wait until its storage is given back; one that fails does not stop the others."""
+def _delete(sides: SideDisks, wanted: Release, options: Mapping[str, Any]) -> Json:
+    """Delete one disk and wait until its storage is given back; one that fails does not stop the others.
+
+    The volume is the last to go, since the record on it is how a repeat finds what is left; where there is none, that
+    is the claim.
+    """
     try:
         _require_as_planned(sides, wanted)
+        if wanted.volume and wanted.disk:
+            _take_claim(sides, wanted, wanted.disk)
+        errors = remove_all(sides.api, wanted.snapshots, options["parallel"], sides.seconds, sides.clock)
+        left = [reason for reason in errors.values() if reason]
+        if left:
+            return wanted.row(FAILED, left[0])
+        if wanted.volume and wanted.disk and options["snapshots"]:
+            _require_no_more(sides, wanted.disk)
         if wanted.volume:
-            # First, so that a repeat still finds the claim and goes on.
-            sides.api.patch(VOLUME, wanted.volume, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-        if wanted.disk:
-            sides.api.delete(CLAIM, wanted.disk.name, wanted.disk.namespace, wanted.disk.uid)
-            _wait_until_gone(sides, CLAIM, wanted.disk.name, wanted.disk.namespace, wanted.disk.uid)
-        if wanted.volume:
-            _wait_until_gone(sides, VOLUME, wanted.volume, None, "")
-        errors = remove_all(sides.api, wanted.snapshots, parallel, sides.seconds, sides.clock)
+            _free(sides, wanted)
+        elif wanted.disk:
+            _delete_claim(sides, wanted.disk)
     except (ClusterError, RestoreError) as error:
-        _retain(sides, wanted)
         return wanted.row(FAILED, str(error))
-    left = [reason for reason in errors.values() if reason]
-    return wanted.row(FAILED, left[0]) if left else wanted.row(RELEASED)
-
-
-def _retain(sides: SideDisks, wanted: Release) -> None:
-    """Keep the volume of a claim that is still there: somebody may work on it by now."""
-    with contextlib.suppress(ClusterError):
-        if wanted.disk and wanted.volume and sides.api.get(CLAIM, wanted.disk.name, wanted.disk.namespace):
-            sides.api.patch(VOLUME, wanted.volume, None, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+    return wanted.row(RELEASED)
 
 
 def _require_as_planned(sides: SideDisks, wanted: Release) -> None:
     """Raise RestoreError when since the plan was made a server has started, or a restore has changed what is whose."""
-    if wanted.disk:
+    if wanted.disk and not wanted.begun:
         claim = sides.api.get(CLAIM, wanted.disk.name, wanted.disk.namespace)
-        if claim and claim["metadata"]["uid"] != wanted.disk.uid:
-            raise RestoreError(f"The disk {wanted.disk.name} was replaced meanwhile; see what it is now and run again.")
+        if claim is None or claim["metadata"]["uid"] != wanted.disk.uid:
+            what = "replaced" if claim else "removed"
+            raise RestoreError(f"The disk {wanted.disk.name} was {what} meanwhile; see what it is now and run again.")
         if users_of(sides.api.list("Pod", "v1", sides.namespace), wanted.disk.name):
             raise RestoreError(f"The disk {wanted.disk.name} is in use by now; stop the server first.")
-    else:
+    if wanted.volume:
+        _require_theirs(sides.api.get(VOLUME, wanted.volume), wanted)
+
+
+def _require_theirs(volume: Json | None, wanted: Release) -> None:
+    """Raise RestoreError when a volume has another claim than the one that it goes with."""
+    if volume and not (belonged_to(volume, wanted.disk) if wanted.disk else is_unclaimed(volume)):
+        raise RestoreError(f"The volume {wanted.volume} was given a claim meanwhile; it may be in use.")
+
+
+def _take_claim(sides: SideDisks, wanted: Release, disk: Disk) -> None:
+    """Delete the claim of a disk that has a volume, which stays, and record that the claim is gone.
+
+    The volume of a claim that is there is always retained, so whatever stops this, no work is lost.
+    """
+    record = wanted.begun or Begun(disk, _written(wanted.newest))
+    if not wanted.begun:
+        sides.api.patch(VOLUME, disk.volume, None, recorded(record))
+        _delete_claim(sides, disk)
+    newest = record.newest if record.ended else _written(wanted.newest)
+    ended = Begun(disk, newest, ended=True, snapshots=record.snapshots or bool(wanted.snapshots))
+    if ended != record:
+        try:
+            sides.api.patch(VOLUME, disk.volume, None, recorded(ended))
+        except ClusterError as error:
+            # What was to be deleted with its claim may be on its way before it is known to be retained.
+            if error.status != 404:
+                raise
+
+
+def _written(snapshot: Snapshot | None) -> str:
+    return written(snapshot.taken) if snapshot else ""
+
+
+def _delete_claim(sides: SideDisks, disk: Disk) -> None:
+    """Delete the claim of a disk and wait until it is gone."""
+    sides.api.delete(CLAIM, disk.name, disk.namespace, disk.uid)
+    _wait_until_gone(sides, CLAIM, disk.name, disk.namespace, disk.uid)
+
+
+def _require_no_more(sides: SideDisks, disk: Disk) -> None:
+    """Raise RestoreError when snapshots were taken that are not in the number that was confirmed."""
+    found = [
+        snapshot_of(item)
+        for selector in selectors_of([disk]) or [OURS]
+        for item in sides.api.list("VolumeSnapshot", API, disk.namespace, selector)
+    ]
+    more = [each for each in found if each.disk_uid == disk.uid and not each.deleting]
+    if more:
+        raise RestoreError(
+            f"{len(more)} snapshots of the disk {disk.name} were taken meanwhile; run again to delete these too, and "
+            "its volume."
+        )
+
+
+def _free(sides: SideDisks, wanted: Release) -> None:
+    """Let the storage of a volume be given back, but never of one that has a claim."""
+
+    def unclaimed() -> bool | None:
         volume = sides.api.get(VOLUME, wanted.volume)
-        if volume and not is_unclaimed(volume):
-            raise RestoreError(f"The volume {wanted.volume} was given a claim meanwhile; it may be in use.")
+        if volume is None:
+            return False
+        _require_theirs(volume, wanted)
+        return True if is_unclaimed(volume) else None
+
+    if sides.until(f"Taking the claim from the volume {wanted.volume}", unclaimed):
+        sides.api.patch(VOLUME, wanted.volume, None, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        _wait_until_gone(sides, VOLUME, wanted.volume, None, "")
 
 
 def _wait_until_gone(sides: SideDisks, kind: str, name: str, namespace: str | None, uid: str) -> None:

@@ -16,6 +16,8 @@ description:
   - Deletes none of them when one is in use, or has no good snapshot that is young enough, or when O(confirm) does not
     repeat what is going to happen.
   - The snapshots stay, and a disk can be made from them again, unless O(snapshots) says otherwise.
+  - One that was stopped goes on when it is repeated with the same options and the words for what is left. The volume of
+    a claim that is still there is always retained, whatever stopped it.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - campus.jupyterhub.student_disks
@@ -38,7 +40,9 @@ options:
     type: float
     default: 24.0
   snapshots:
-    description: Delete the snapshots of these disks too. Then nothing of them is left here.
+    description:
+      - Delete the snapshots of these disks too, before their volumes. Then nothing of them is left here.
+      - A volume stays until its snapshots are gone, so that a repeat finds both.
     type: bool
     default: false
   replaced:

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from ansible_collections.campus.jupyterhub.plugins.module_utils import _release_run
-from ansible_collections.campus.jupyterhub.plugins.module_utils._release_run import ARGUMENTS, release
-from ansible_collections.campus.jupyterhub.plugins.module_utils._side_disk_run import SideDisks
-from ansible_collections.campus.jupyterhub.plugins.module_utils._snapshot_remove import Clock
-from ansible_collections.campus.jupyterhub.plugins.module_utils._student_disks import COURSE, SelectionError
 from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.fake_cluster import (
     CLAIM,
     NAMESPACE,
     POD,
     VOLUME,
     FakeCluster,
-    KilledError,
 )
-
-Json = dict[str, Any]
-NOW = datetime(2026, 11, 25, 20, tzinfo=UTC)
+from ansible_collections.campus.jupyterhub.tests.unit.plugins.module_utils.release_world import (
+    policy_of,
+    refusal,
+    run,
+    world,
+)
 
 
 @pytest.fixture
 def cluster() -> FakeCluster:
-    """Three students, of whom two are in a course; each disk was snapshotted eleven hours ago."""
-    made = FakeCluster()
-    for student, labels in (("ann", {COURSE: "data8"}), ("bob", {COURSE: "data8"}), ("eve", {})):
-        made.disk(student, **labels)
-        made.snapshot(student=student)
-    return made
-
-
-def run(cluster: FakeCluster, check_mode: bool = False, **options: Any) -> Json:
-    defaults = {name: each.get("default") for name, each in ARGUMENTS.items()}
-    chosen = {**defaults, "students": [], "courses": [], "namespace": NAMESPACE, **options}
-    sides = SideDisks(cluster, NAMESPACE, 100, Clock(cluster.clock, cluster.sleep))
-    return release(cluster, chosen, check_mode, sides, NOW)
-
-
-def refusal(cluster: FakeCluster, **options: Any) -> str:
-    """The sentence of a refusal, which has changed nothing."""
-    changes = cluster.changes
-    with pytest.raises(SelectionError) as raised:
-        run(cluster, **options)
-    assert cluster.changes == changes
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
+    """The world of every test."""
+    return world()
 
 
 def test_a_course_goes_and_its_snapshots_stay(cluster: FakeCluster) -> None:
@@ -102,16 +78,30 @@ def test_one_without_a_young_snapshot_keeps_all(cluster: FakeCluster, hours: flo
     assert run(cluster, check_mode=True, courses=["data8"], hours=11.1)["changed"]
 
 
-@pytest.mark.parametrize("trouble", ["failed", "not ready", "of another disk"])
+@pytest.mark.parametrize("trouble", ["failed", "not ready", "of no time", "of another disk"])
 def test_a_snapshot_that_keeps_nothing_of_it_does_not_count(cluster: FakeCluster, trouble: str) -> None:
     item = cluster.found("VolumeSnapshot", "claim-ann-20261125-090000")
     if trouble == "failed":
         item["status"].update(readyToUse=False, error={"message": "broken"})
     elif trouble == "not ready":
         item["status"]["readyToUse"] = False
+    elif trouble == "of no time":
+        item["status"]["creationTime"] = "0001-01-01"
     else:
         cluster.found(CLAIM, "claim-ann")["metadata"]["uid"] = "another"
     assert "The disk of ann has no good snapshot" in refusal(cluster, students=["ann"], confirm="delete 1 disk")
+
+
+def test_a_snapshot_of_a_clock_that_was_ahead_is_not_young(cluster: FakeCluster) -> None:
+    made = cluster.found("VolumeSnapshot", "claim-ann-20261125-090000")
+    made["status"]["creationTime"] = "2026-11-25T20:05:01Z"
+    assert "The disk of ann has no good snapshot" in refusal(cluster, students=["ann"], confirm="delete 1 disk")
+    cluster.snapshot("2026-11-25T08:00:00Z")
+    answer = run(cluster, check_mode=True, students=["ann"], snapshots=True)
+    assert answer["disks"][0]["last_snapshot"] == "2026-11-25T08:00:00Z"
+    assert answer["confirmation"] == "delete 1 disk and 2 snapshots"
+    made["status"]["creationTime"] = "2026-11-25T20:05:00Z"
+    assert run(cluster, check_mode=True, students=["ann"])["disks"][0]["last_snapshot"] == "2026-11-25T20:05:00Z"
 
 
 def test_check_mode_says_the_words(cluster: FakeCluster) -> None:
@@ -122,18 +112,28 @@ def test_check_mode_says_the_words(cluster: FakeCluster) -> None:
     assert cluster.changes == 0
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("change", range(4))
-def test_killed_anywhere_the_same_call_goes_on(cluster: FakeCluster, change: int, after: bool) -> None:
-    cluster.kill_at, cluster.kill_after = change, after
-    with pytest.raises(KilledError):
-        run(cluster, courses=["data8"], confirm="delete 2 disks")
-    cluster.revive()
-    cluster.control()
-    left = [name for name in ("ann", "bob") if f"claim-{name}" in cluster.names(CLAIM)]
-    if left:
-        run(cluster, students=left, confirm=f"delete {len(left)} disk{'s' if len(left) > 1 else ''}")
-    assert cluster.names(VOLUME) == ["pv-claim-eve"]
+def test_a_volume_that_is_not_the_claims_is_let_be(cluster: FakeCluster) -> None:
+    cluster.found(CLAIM, "claim-ann")["spec"]["volumeName"] = "pv-claim-eve"
+    answer = run(cluster, students=["ann"], confirm="delete 1 disk")
+    assert answer["disks"][0]["message"].startswith("The volume pv-claim-eve was given a claim meanwhile;")
+    assert (cluster.home_of("claim-eve"), policy_of(cluster, "pv-claim-eve")) == ("present", "Retain")
+    assert cluster.changes == 0
+
+
+def test_a_claim_that_another_took_away_meanwhile_is_let_be(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = _release_run.found_of
+
+    def then_removed(*words: Any) -> Any:
+        found = planned(*words)
+        cluster.delete(CLAIM, "claim-ann", NAMESPACE, "uid-claim-ann")
+        return found
+
+    monkeypatch.setattr(_release_run, "found_of", then_removed)
+    answer = run(cluster, students=["ann"], confirm="delete 1 disk")
+    assert answer["disks"][0]["message"].startswith("The disk claim-ann was removed meanwhile;")
+    assert cluster.data["pv-claim-ann"] == "present"
 
 
 def test_a_server_that_started_meanwhile_keeps_its_disk(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_a_server_that_started_meanwhile_keeps_its_disk(cluster: FakeCluster, mo
     assert [row["state"] for row in answer["disks"]] == ["released", "failed"]
     assert answer["msg"].startswith("1 of 2 could not be deleted. bob: The disk claim-bob is in use by now;")
     assert cluster.home_of("claim-bob") == "present"
-    assert cluster.found(VOLUME, "pv-claim-bob")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert policy_of(cluster, "pv-claim-bob") == "Retain"
 
 
 def test_a_disk_that_somebody_still_holds_is_retained_again(
@@ -163,7 +163,7 @@ def test_a_disk_that_somebody_still_holds_is_retained_again(
     monkeypatch.setattr(cluster, "delete", deleting)
     answer = run(cluster, students=["ann"], confirm="delete 1 disk")
     assert answer["disks"][0]["message"].startswith("Deleting the PersistentVolumeClaim claim-ann took longer")
-    assert cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert policy_of(cluster, "pv-claim-ann") == "Retain"
     del cluster.objects[POD, NAMESPACE, "jupyter-claim-ann"]
     cluster.control()
     assert cluster.data["pv-claim-ann"] == "present"
@@ -194,11 +194,12 @@ def test_what_a_whole_restore_replaced_can_go(cluster: FakeCluster) -> None:
         ("hours", -1.0, "hours is -1; it is between 0 and 87600. Nothing was deleted."),
         ("hours", float("nan"), "hours is nan; it is between 0 and 87600. Nothing was deleted."),
         ("hours", 1e300, "hours is 1e+300; it is between 0 and 87600. Nothing was deleted."),
+        ("namespace", "", "namespace is empty; name the one that the hub is in, such as jupyterhub."),
         ("parallel", 0, "parallel is 0; it is at least 1."),
         ("timeout", 0, "timeout is 0; it is at least 1."),
     ],
 )
-def test_numbers_that_cannot_be_meant(cluster: FakeCluster, option: str, value: float, sentence: str) -> None:
+def test_values_that_cannot_be_meant(cluster: FakeCluster, option: str, value: Any, sentence: str) -> None:
     options = {"students": ["ann"], "confirm": "delete 1 disk", option: value}
     assert refusal(cluster, **options) == sentence
 
@@ -224,7 +225,7 @@ def test_a_disk_that_a_restore_replaced_meanwhile_is_let_be(
     monkeypatch.setattr(_release_run, "found_of", then_replaced)
     answer = run(cluster, students=["ann"], confirm="delete 1 disk")
     assert answer["disks"][0]["message"].startswith("The disk claim-ann was replaced meanwhile;")
-    assert cluster.found(VOLUME, "pv-claim-ann")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert policy_of(cluster, "pv-claim-ann") == "Retain"
     assert cluster.home_of("claim-ann") == "present"
 
 
@@ -244,7 +245,7 @@ def test_a_replaced_volume_that_is_claimed_meanwhile_is_let_be(
     monkeypatch.setattr(_release_run, "found_of", then_claimed)
     answer = run(cluster, students=["ann"], replaced=True, confirm="delete 1 replaced volume")
     assert answer["disks"][0]["message"].startswith("The volume pv-claim-eve was given a claim meanwhile;")
-    assert cluster.found(VOLUME, "pv-claim-eve")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert policy_of(cluster, "pv-claim-eve") == "Retain"
 
 
 def test_a_replaced_volume_of_a_student_whose_disk_is_gone_can_go(cluster: FakeCluster) -> None:
