@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from ansible_collections.campus.jupyterhub.scripts.csi_sanity import HostDriver, may_grow_mounted
-from ansible_collections.campus.jupyterhub.tests.sanity_csi.client import MIB, Client, devices_gone, fill
+from ansible_collections.campus.jupyterhub.tests.sanity_csi.client import MIB, Client, devices_gone, exhaust, fill
 
 
 def code_of(caught: pytest.ExceptionInfo[grpc.RpcError]) -> str:
@@ -173,6 +173,22 @@ def test_a_larger_pool_holds_more_after_a_restart(driver: HostDriver) -> None:
     assert driver.end() == 0
     driver.start("--pool-size=3Gi")
     assert Client(driver).available() > before + 900 * MIB
+
+
+def test_a_driver_starts_on_a_pool_without_any_room(driver: HostDriver) -> None:
+    client = Client(driver)
+    disk = client.create("mine", 64 * MIB)
+    (client.mount(disk) / "note").write_text("before")
+    snapshot = client.snapshot("s", disk)
+    client.unmount(disk)
+    foreign = driver.pool / "foreign"
+    exhaust(foreign)
+    assert driver.end() == 0
+    driver.start()
+    client = Client(driver)
+    client.delete_snapshot(snapshot)
+    foreign.unlink()
+    assert (client.mount(disk) / "note").read_text() == "before"
 
 
 def test_two_drivers_never_share_a_pool(driver: HostDriver) -> None:

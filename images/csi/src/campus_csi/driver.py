@@ -43,7 +43,7 @@ class Driver:
     """All services of a node's driver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Make the pool ready, read what is in it, and let go on what an earlier driver left frozen.
+        """Make the pool ready, let go on what an earlier driver left frozen, and read what is in the pool.
 
         Raises:
             CallError: there can be no pool; the message says why.
@@ -51,12 +51,11 @@ class Driver:
         """
         self._settings = settings
         self._stop = threading.Event()
-        self._pool = pool.prepare(settings.pool_path, settings.pool_size)
+        self._freezer = Freezer(settings.watchdog)
+        self._pool = pool.prepare(settings.pool_path, settings.pool_size, self._freezer.thaw_all)
         self._store = Store(self._pool.root, ext4.make)
         for identity, reason in self._store.damaged.items():
             _log.error("the record of %s cannot be read and its image is left alone: %s", identity, reason)
-        self._freezer = Freezer(settings.watchdog)
-        self._freezer.thaw_all(self._store)
         room = Room(self._limit, self._spare)
         self._ledger = Ledger(room, self._store.promises(), settings.overcommit)
         self._calls = Calls()

@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,7 @@ from .tools import run
 SMALLEST = 320 * 1024 * 1024
 """Bytes below which XFS refuses."""
 
+_LOCK = ".lock"
 _OPTIONS = ("noatime", "nodev", "nosuid", "discard")
 _log = logging.getLogger(__name__)
 
@@ -52,8 +54,10 @@ class Pool:
         return Usage(total, used, images, reachable)
 
 
-def prepare(base: Path, size: int | None) -> Pool:
+def prepare(base: Path, size: int | None, held: Callable[[Path], None] = lambda root: None) -> Pool:
     """Return the pool of this node: `base` itself, or the image of `size` bytes in it, made and mounted as needed.
+
+    `held` is called with the pool's folder as soon as no other driver can have it, before anything else may fail.
 
     Raises:
         CallError: there can be no pool there; the message says why.
@@ -67,7 +71,8 @@ def prepare(base: Path, size: int | None) -> Pool:
         _make_image(image, size)
         _mount(image, root)
     lock = _lock(root)
-    shares = files.can_clone(root)
+    held(root)
+    shares = files.can_clone(root / _LOCK)
     if not shares:
         _log.warning(
             "%s is on a file system whose files cannot share blocks: each snapshot takes as much as its disk, and a"
@@ -111,7 +116,7 @@ def _mount(image: Path, root: Path) -> None:
 
 def _lock(root: Path, seconds: float = 5.0) -> IO[str]:
     """Keep a second driver off the pool; the one being replaced gets a moment to end."""
-    handle = (root / ".lock").open("w")
+    handle = (root / _LOCK).open("w")
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -6,6 +6,9 @@ import ctypes
 import errno
 import fcntl
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +168,33 @@ def test_a_pool_knows_whether_its_files_can_share_blocks(
         return 0
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    held: list[Path] = []
     if shares is None:
         with pytest.raises(OSError, match="Input/output"):
-            pool.prepare(tmp_path, None)
+            pool.prepare(tmp_path, None, held.append)
+        assert held == [tmp_path], "nobody stays frozen because the pool is broken"
         return
     ready = pool.prepare(tmp_path, None)
     ready.lock.close()
     assert ready.shares is shares
     assert ("cannot share blocks" in caplog.text) is not shares
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let no file become longer, as on a full file system."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_pool_is_made_ready_like_any_other(tmp_path: Path) -> None:
+    first = pool.prepare(tmp_path, None)
+    first.lock.close()
+    with no_room():
+        again = pool.prepare(tmp_path, None)
+    again.lock.close()
+    assert again.shares is first.shares
