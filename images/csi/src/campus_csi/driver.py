@@ -104,7 +104,7 @@ class Driver:
 
     def _add_csi(self, server: Any) -> None:
         locks = Locks()
-        disks = Disks(self._store, self._ledger)
+        disks = Disks(self._store, self._ledger, shares=self._pool.shares)
         copies = Copies(self._store, locks, self._freezer, shares=self._pool.shares)
         here = topology(self._settings.node_name)
         csi_pb2_grpc.add_IdentityServicer_to_server(Identity(self._pool_answers), server)

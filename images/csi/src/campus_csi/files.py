@@ -28,8 +28,13 @@ def write(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(text, encoding="utf-8")
     sync(draft)
-    os.replace(draft, path)
-    sync(path.parent)
+    replace(draft, path)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file for good to that of another, which is gone then."""
+    os.replace(source, target)
+    sync(target.parent)
 
 
 def move(source: Path, target: Path) -> None:
