@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -189,6 +190,36 @@ def test_a_driver_starts_on_a_pool_without_any_room(driver: HostDriver) -> None:
     client.delete_snapshot(snapshot)
     foreign.unlink()
     assert (client.mount(disk) / "note").read_text() == "before"
+
+
+def test_what_lies_in_the_pools_place_while_it_is_not_mounted_is_not_taken_for_it(driver: HostDriver) -> None:
+    disk = Client(driver).create("mine", 64 * MIB)
+    place, elsewhere = driver.folder / "pool", driver.folder / "elsewhere"
+    remembered, kept = driver.folder / "pool-id", driver.folder / "kept"
+
+    def end() -> None:
+        driver.end(signal.SIGKILL)
+        driver.unmount()
+
+    end()
+    place.rename(elsewhere)
+    with pytest.raises(RuntimeError, match="has not the id in"):
+        driver.start()
+    end()
+    assert not place.exists()
+    # A pool that was made there when no id was remembered yet.
+    remembered.rename(kept)
+    driver.start()
+    end()
+    kept.rename(remembered)
+    with pytest.raises(RuntimeError, match="its id is another than the one in"):
+        driver.start()
+    assert str(driver.folder) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    end()
+    shutil.rmtree(place)
+    elsewhere.rename(place)
+    driver.start()
+    assert Client(driver).sizes() == {disk: 64 * MIB}
 
 
 def test_two_drivers_never_share_a_pool(driver: HostDriver) -> None:

@@ -14,7 +14,7 @@ import grpc
 from campus_csi_proto import csi_pb2 as csi
 from campus_csi_proto import csi_pb2_grpc, pluginregistration_pb2_grpc
 
-from . import ext4, health, pool
+from . import ext4, health, pool, pool_id
 from .accounting import Copying, Ledger, Room, promisable, spare
 from .calls import Calls
 from .config import Settings
@@ -52,7 +52,8 @@ class Driver:
         self._settings = settings
         self._stop = threading.Event()
         self._freezer = Freezer(settings.watchdog)
-        self._pool = pool.prepare(settings.pool_path, settings.pool_size, self._freezer.thaw_all)
+        id_copy = settings.endpoint.parent / pool_id.NAME
+        self._pool = pool.prepare(settings.pool_path, settings.pool_size, id_copy, self._freezer.thaw_all)
         self._store = Store(self._pool.root, ext4.make)
         for identity, reason in self._store.damaged.items():
             _log.error("the record of %s cannot be read and its image is left alone: %s", identity, reason)

@@ -10,13 +10,14 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from . import files, loop, mounts
+from . import files, loop, mounts, pool_id
 from .accounting import Usage
-from .errors import FailedPrecondition
+from .errors import Damaged, FailedPrecondition
 from .quantity import show
 from .tools import run
 
@@ -54,24 +55,27 @@ class Pool:
         return Usage(total, used, images, reachable)
 
 
-def prepare(base: Path, size: int | None, held: Callable[[Path], None] = lambda root: None) -> Pool:
+def prepare(base: Path, size: int | None, id_copy: Path, held: Callable[[Path], None] = lambda root: None) -> Pool:
     """Return the pool of this node: `base` itself, or the image of `size` bytes in it, made and mounted as needed.
 
-    `held` is called with the pool's folder as soon as no other driver can have it, before anything else may fail.
+    The file `id_copy`, outside the pool, remembers which pool it is. `held` is called with the pool's folder as soon as
+    no other driver can have it, before anything else may fail.
 
     Raises:
         CallError: there can be no pool there; the message says why.
         OSError: the kernel refuses.
     """
+    image, root = (None, base) if size is None else (base / "pool.img", base / "pool")
+    if image is None or not image.exists():
+        pool_id.require(root, id_copy)
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    image = None
-    root = base
-    if size is not None:
-        image, root = base / "pool.img", base / "pool"
+    if image is not None and size is not None:
         _make_image(image, size)
         _mount(image, root)
+        _require_mounted(root, id_copy)
     lock = _lock(root)
     held(root)
+    pool_id.write(root, id_copy)
     shares = files.can_clone(root / _LOCK)
     if not shares:
         _log.warning(
@@ -112,6 +116,16 @@ def _mount(image: Path, root: Path) -> None:
         raise FailedPrecondition(f"something else than {image} is mounted on {root}; unmount it")
     loop.refresh(image)
     run("xfs_growfs", "-d", str(root))
+
+
+def _require_mounted(root: Path, id_copy: Path) -> None:
+    """Check that what is mounted is the right pool; a wrong one is unmounted, for it would stay below the right one."""
+    try:
+        pool_id.require(root, id_copy)
+    except FailedPrecondition:
+        with suppress(Damaged):
+            mounts.unmount(root)
+        raise
 
 
 def _lock(root: Path, seconds: float = 5.0) -> IO[str]:
