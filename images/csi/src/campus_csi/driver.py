@@ -83,7 +83,9 @@ class Driver:
         counts = (len(self._store.disks.list()), len(self._store.snapshots.list()))
         figures = (self._pool.root, self._limit(), self._ledger.promised, *counts)
         _log.info("serving pool=%s promisable=%d promised=%d disks=%d snapshots=%d", *figures)
-        self._stop.wait()
+        # Python may see a signal that comes just as a wait begins only when that wait ends.
+        while not self._stop.wait(1.0):
+            pass
         _log.info("ending")
         for server in reversed(servers):
             server.stop(_GRACE).wait()
