@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,14 @@ def devices_gone(driver: HostDriver) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def exhaust(path: Path) -> None:
+    """Write into a file until its file system has not a block left."""
+    for size in (MIB, 4096):
+        with suppress(OSError), path.open("ab", buffering=0) as handle:
+            while True:
+                handle.write(b"\xa5" * size)
 
 
 def fill(path: Path) -> None:

@@ -3,7 +3,8 @@
 Usage: python faulty.py FOLDER POINT [argument of the driver ...]
 
 Nothing happens until FOLDER/armed is there. Then, with a number as POINT, so many changes of files go well and the
-driver is killed before the next; with "hold", the next copy is held until FOLDER/released is there.
+driver is killed before the next; with "hold", the next copy is held until FOLDER/released is there; with "torn-BYTES",
+resize2fs is killed before it writes anything beyond so many bytes of the image, and the driver with it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from campus_csi import files
+from campus_csi import ext4, files, tools
 from campus_csi.__main__ import main
 
-CHANGES = ("clone", "sync", "write", "move", "extend", "remove")
+CHANGES = ("clone", "copy_sparse", "sync", "write", "replace", "move", "extend", "remove")
 
 folder, point = Path(sys.argv[1]), sys.argv[2]
 done = itertools.count()
@@ -50,8 +51,17 @@ def holding(real: Callable[..., Any]) -> Callable[..., Any]:
     return copy
 
 
+def tear(image: Path) -> None:
+    """Kill resize2fs and the driver together, as the end of their container does."""
+    limit = f"--fsize={point.removeprefix('torn-')}"
+    tools.run("prlimit", limit, "resize2fs", str(image), good=[-signal.SIGXFSZ])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 if point == "hold":
     files.clone = holding(files.clone)
+elif point.startswith("torn-"):
+    ext4.grow_unmounted = tear
 else:
     for name in CHANGES:
         setattr(files, name, killing(getattr(files, name)))

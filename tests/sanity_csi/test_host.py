@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from ansible_collections.campus.jupyterhub.scripts.csi_sanity import HostDriver, may_grow_mounted
-from ansible_collections.campus.jupyterhub.tests.sanity_csi.client import MIB, Client, devices_gone, fill
+from ansible_collections.campus.jupyterhub.tests.sanity_csi.client import MIB, Client, devices_gone, exhaust, fill
 
 
 def code_of(caught: pytest.ExceptionInfo[grpc.RpcError]) -> str:
@@ -173,6 +174,52 @@ def test_a_larger_pool_holds_more_after_a_restart(driver: HostDriver) -> None:
     assert driver.end() == 0
     driver.start("--pool-size=3Gi")
     assert Client(driver).available() > before + 900 * MIB
+
+
+def test_a_driver_starts_on_a_pool_without_any_room(driver: HostDriver) -> None:
+    client = Client(driver)
+    disk = client.create("mine", 64 * MIB)
+    (client.mount(disk) / "note").write_text("before")
+    snapshot = client.snapshot("s", disk)
+    client.unmount(disk)
+    foreign = driver.pool / "foreign"
+    exhaust(foreign)
+    assert driver.end() == 0
+    driver.start()
+    client = Client(driver)
+    client.delete_snapshot(snapshot)
+    foreign.unlink()
+    assert (client.mount(disk) / "note").read_text() == "before"
+
+
+def test_what_lies_in_the_pools_place_while_it_is_not_mounted_is_not_taken_for_it(driver: HostDriver) -> None:
+    disk = Client(driver).create("mine", 64 * MIB)
+    place, elsewhere = driver.folder / "pool", driver.folder / "elsewhere"
+    remembered, kept = driver.folder / "pool-id", driver.folder / "kept"
+
+    def end() -> None:
+        driver.end(signal.SIGKILL)
+        driver.unmount()
+
+    end()
+    place.rename(elsewhere)
+    with pytest.raises(RuntimeError, match="has not the id in"):
+        driver.start()
+    end()
+    assert not place.exists()
+    # A pool that was made there when no id was remembered yet.
+    remembered.rename(kept)
+    driver.start()
+    end()
+    kept.rename(remembered)
+    with pytest.raises(RuntimeError, match="its id is another than the one in"):
+        driver.start()
+    assert str(driver.folder) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    end()
+    shutil.rmtree(place)
+    elsewhere.rename(place)
+    driver.start()
+    assert Client(driver).sizes() == {disk: 64 * MIB}
 
 
 def test_two_drivers_never_share_a_pool(driver: HostDriver) -> None:

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from ansible_collections.campus.jupyterhub.scripts.csi_sanity import IMAGE, HostDriver
 from ansible_collections.campus.jupyterhub.tests.sanity_csi.client import MIB, SECONDS, Client, devices_gone
-from ansible_collections.campus.jupyterhub.tests.sanity_csi.students import until, writing
+from ansible_collections.campus.jupyterhub.tests.sanity_csi.students import fill_home, hashes, until, writing
 
 FAULTY = str(Path(__file__).with_name("faulty.py"))
 WATCHDOG = str(IMAGE / "src" / "campus_csi" / "watchdog.py")
@@ -105,6 +105,51 @@ def test_killed_at_every_point_a_retry_converges(driver: HostDriver, action: str
     assert point > 4
     client.unmount(disk)
     assert devices_gone(driver)
+
+
+def grown(client: Client, disk: str, size: int) -> dict[str, str]:
+    """Mount a disk, check that its file system has that size, and return what is on it."""
+    home = client.mount(disk)
+    figures = os.statvfs(home)
+    assert 0.8 * size < figures.f_blocks * figures.f_frsize <= size
+    found = hashes(home)
+    client.unmount(disk)
+    client.delete_unmounted(disk)
+    return found
+
+
+def test_killed_at_every_point_of_a_growth_the_disk_is_whole(driver: HostDriver) -> None:
+    snapshot, content = snapshot_of_work(driver)
+    point, dead = 0, True
+    while dead:
+        disk = Client(driver).create_from(f"new-{point}", snapshot, 256 * MIB)
+        dead = killed(lambda client, made, _snapshot: client.mount(made), faulty(driver, str(point)), disk, snapshot)
+        client = healthy(driver)
+        assert in_pool(driver, "partial") == set()
+        if not dead:
+            client.unmount(disk)
+        assert grown(client, disk, 256 * MIB) == content
+        point += 1
+    # Extended, copied, brought to the disk, put into the disk's place, written down.
+    assert point > 5
+    assert devices_gone(driver)
+
+
+@pytest.mark.parametrize("torn", [8192, MIB, 64 * MIB])
+def test_killed_while_resize2fs_runs_the_disk_is_whole(driver: HostDriver, torn: int) -> None:
+    snapshot, content = snapshot_of_work(driver)
+    disk = Client(driver).create_from("new", snapshot, 256 * MIB)
+    assert killed(lambda client, made, _snapshot: client.mount(made), faulty(driver, f"torn-{torn}"), disk, snapshot)
+    assert grown(healthy(driver), disk, 256 * MIB) == content
+
+
+def snapshot_of_work(driver: HostDriver) -> tuple[str, dict[str, str]]:
+    """Return a snapshot of a disk of 64 MiB at rest, and what is on it."""
+    client = Client(driver)
+    disk = client.create("mine", 64 * MIB)
+    content = fill_home(client.mount(disk))
+    client.unmount(disk)
+    return client.snapshot("old", disk), content
 
 
 def home_of(driver: HostDriver) -> tuple[str, Path]:

@@ -156,8 +156,12 @@ def test_where_blocks_cannot_be_shared_data_is_copied() -> None:
         at_rest = client.snapshot("at-rest", disk)
         assert (driver.pool / "snapshots" / at_rest / "disk.img").stat().st_blocks * 512 < 32 * MIB
         for number, snapshot in enumerate((in_use, at_rest)):
-            restored = client.create_from(f"restored-{number}", snapshot, 64 * MIB)
-            assert hashes(client.mount(restored)).items() >= before.items()
+            size = (64 + 64 * number) * MIB
+            restored = client.create_from(f"restored-{number}", snapshot, size)
+            home = client.mount(restored)
+            assert hashes(home).items() >= before.items()
+            figures = os.statvfs(home)
+            assert 0.8 * size < figures.f_blocks * figures.f_frsize <= size
             client.unmount(restored)
 
 

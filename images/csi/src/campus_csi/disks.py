@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import ext4, loop, mounts
+from . import ext4, files, loop, mounts
 from .accounting import Ledger
-from .errors import Damaged, FailedPrecondition, NotFound, ResourceExhausted
+from .errors import CallError, Damaged, FailedPrecondition, NotFound, ResourceExhausted
+from .quantity import show
 from .records import Volume
 from .store import Store
 
 _OPTIONS = ("noatime", "nodev", "nosuid", "discard")
+_log = logging.getLogger(__name__)
 
 
 class Disks:
     """What the node service does with the disks of a store."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: Store, ledger: Ledger, *, shares: bool) -> None:
         self._store = store
         self._ledger = ledger
+        self._shares = shares
 
     def stage(self, volume_id: str, staging: Path, flags: Sequence[str] = ()) -> None:
-        """Mount a disk at `staging`, checked and grown before where needed.
+        """Mount a disk at `staging`, checked before, and grown where needed and possible.
 
         Raises:
             NotFound: no such disk.
@@ -148,13 +152,34 @@ class Disks:
         return major == loop.MAJOR and loop.has(minor, self._store.disks.image(volume_id))
 
     def _make_ready(self, volume: Volume) -> None:
+        unfinished = volume.grown < volume.capacity
+        ext4.check(self._store.disks.image(volume.id), thorough=unfinished)
+        if unfinished:
+            try:
+                self._grow_at_rest(volume)
+            except (CallError, OSError) as error:
+                # Its student had better work with the room there is than not at all.
+                _log.warning(
+                    "%s could not be grown to %s and is used as it is: %s", volume.id, show(volume.capacity), error
+                )
+
+    def _grow_at_rest(self, volume: Volume) -> None:
+        """Grow a copy of a disk and put it into the disk's place: a kill at any point leaves the disk whole."""
         image = self._store.disks.image(volume.id)
-        if volume.grown < volume.capacity:
-            self._store.enlarge(volume.id, volume.capacity)
-            ext4.grow_unmounted(image)
-            self._store.grown(volume.id)
-        else:
-            ext4.check(image)
+
+        def make(draft: Path) -> None:
+            if self._shares:
+                files.clone(image, draft)
+            else:
+                taken = image.stat().st_blocks * 512
+                if taken > self._ledger.spare():
+                    raise ResourceExhausted(f"the pool of this node has no room for a copy of its {show(taken)}")
+                files.copy_sparse(image, draft)
+            ext4.grow_unmounted(draft)
+
+        self._store.enlarge(volume.id, volume.capacity)
+        self._store.disks.renew(volume.id, make)
+        self._store.grown(volume.id)
 
     def _grow(self, volume: Volume, path: Path) -> None:
         image = self._store.disks.image(volume.id)

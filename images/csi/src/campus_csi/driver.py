@@ -14,7 +14,7 @@ import grpc
 from campus_csi_proto import csi_pb2 as csi
 from campus_csi_proto import csi_pb2_grpc, pluginregistration_pb2_grpc
 
-from . import ext4, health, loop, pool
+from . import ext4, health, loop, pool, pool_id
 from .accounting import Copying, Ledger, Room, promisable, spare
 from .calls import Calls
 from .config import Settings
@@ -44,7 +44,7 @@ class Driver:
     """All services of a node's driver."""
 
     def __init__(self, settings: Settings) -> None:
-        """Make the pool ready, read what is in it, and let go on what an earlier driver left frozen.
+        """Make the pool ready, let go on what an earlier driver left frozen, and read what is in the pool.
 
         Raises:
             CallError: there can be no pool; the message says why.
@@ -53,12 +53,12 @@ class Driver:
         self._settings = settings
         self._stop = threading.Event()
         loop.require_plain()
-        self._pool = pool.prepare(settings.pool_path, settings.pool_size)
+        self._freezer = Freezer(settings.watchdog)
+        id_copy = settings.endpoint.parent / pool_id.NAME
+        self._pool = pool.prepare(settings.pool_path, settings.pool_size, id_copy, self._freezer.thaw_all)
         self._store = Store(self._pool.root, ext4.make)
         for identity, reason in self._store.damaged.items():
             _log.error("the record of %s cannot be read and its image is left alone: %s", identity, reason)
-        self._freezer = Freezer(settings.watchdog)
-        self._freezer.thaw_all(self._store)
         room = Room(self._limit, self._spare)
         self._ledger = Ledger(room, self._store.promises(), settings.overcommit)
         self._calls = Calls()
@@ -85,7 +85,9 @@ class Driver:
         counts = (len(self._store.disks.list()), len(self._store.snapshots.list()))
         figures = (self._pool.root, self._limit(), self._ledger.promised, *counts)
         _log.info("serving pool=%s promisable=%d promised=%d disks=%d snapshots=%d", *figures)
-        self._stop.wait()
+        # Python may see a signal that comes just as a wait begins only when that wait ends.
+        while not self._stop.wait(1.0):
+            pass
         _log.info("ending")
         for server in reversed(servers):
             server.stop(_GRACE).wait()
@@ -107,7 +109,7 @@ class Driver:
 
     def _add_csi(self, server: Any) -> None:
         locks = Locks()
-        disks = Disks(self._store, self._ledger)
+        disks = Disks(self._store, self._ledger, shares=self._pool.shares)
         copies = Copies(self._store, locks, self._freezer, shares=self._pool.shares)
         here = topology(self._settings.node_name)
         csi_pb2_grpc.add_IdentityServicer_to_server(Identity(self._pool_answers), server)

@@ -7,7 +7,6 @@ import fcntl
 import math
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
@@ -29,8 +28,13 @@ def write(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(text, encoding="utf-8")
     sync(draft)
-    os.replace(draft, path)
-    sync(path.parent)
+    replace(draft, path)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file for good to that of another, which is gone then."""
+    os.replace(source, target)
+    sync(target.parent)
 
 
 def move(source: Path, target: Path) -> None:
@@ -54,15 +58,15 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def can_clone(folder: Path) -> bool:
-    """Say whether files in a folder can share blocks.
+def can_clone(empty: Path) -> bool:
+    """Say whether an empty file and those beside it can share blocks.
+
+    It is cloned onto itself: that takes no room, so a full file system answers too.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: it cannot be opened, or the file system is broken.
     """
-    with tempfile.TemporaryFile(dir=folder) as source, tempfile.TemporaryFile(dir=folder) as copy:
-        source.write(b"0" * 4096)
-        source.flush()
+    with empty.open("rb") as source, empty.open("r+b") as copy:
         try:
             fcntl.ioctl(copy, _FICLONE, source.fileno())
         except OSError as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from . import loop, mounts, watchdog
 from .errors import Aborted, Damaged
-from .store import Store
+from .records import IMAGE
 
 _FIFREEZE = 0xC0045877
 _PATIENCE = 10.0
@@ -145,9 +145,9 @@ class Freezer:
             command = [sys.executable, "-I", "-S", watchdog.__file__]
             return ours, subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)
 
-    def thaw_all(self, store: Store) -> None:
-        """Thaw every mounted disk: what a driver left frozen that was ended together with its watchdog."""
-        images = {loop.identity(store.disks.image(name)) for name in store.disks.taken()}
+    def thaw_all(self, root: Path) -> None:
+        """Thaw every mounted disk of a pool: what a driver left frozen that was ended together with its watchdog."""
+        images = {loop.identity(image) for image in (root / "volumes").glob(f"*/{IMAGE}")}
         for mount in mounts.mounts():
             try:
                 thawed = _is_of(mount, images) and _thaw_at(mount)

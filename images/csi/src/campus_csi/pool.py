@@ -9,19 +9,22 @@ import fcntl
 import logging
 import os
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from . import files, loop, mounts
+from . import files, loop, mounts, pool_id
 from .accounting import Usage
-from .errors import FailedPrecondition
+from .errors import Damaged, FailedPrecondition
 from .quantity import show
 from .tools import run
 
 SMALLEST = 320 * 1024 * 1024
 """Bytes below which XFS refuses."""
 
+_LOCK = ".lock"
 _OPTIONS = ("noatime", "nodev", "nosuid", "discard")
 _log = logging.getLogger(__name__)
 
@@ -52,22 +55,28 @@ class Pool:
         return Usage(total, used, images, reachable)
 
 
-def prepare(base: Path, size: int | None) -> Pool:
+def prepare(base: Path, size: int | None, id_copy: Path, held: Callable[[Path], None] = lambda root: None) -> Pool:
     """Return the pool of this node: `base` itself, or the image of `size` bytes in it, made and mounted as needed.
+
+    The file `id_copy`, outside the pool, remembers which pool it is. `held` is called with the pool's folder as soon as
+    no other driver can have it, before anything else may fail.
 
     Raises:
         CallError: there can be no pool there; the message says why.
         OSError: the kernel refuses.
     """
+    image, root = (None, base) if size is None else (base / "pool.img", base / "pool")
+    if image is None or not image.exists():
+        pool_id.require(root, id_copy)
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    image = None
-    root = base
-    if size is not None:
-        image, root = base / "pool.img", base / "pool"
+    if image is not None and size is not None:
         _make_image(image, size)
         _mount(image, root)
+        _require_mounted(root, id_copy)
     lock = _lock(root)
-    shares = files.can_clone(root)
+    held(root)
+    pool_id.write(root, id_copy)
+    shares = files.can_clone(root / _LOCK)
     if not shares:
         _log.warning(
             "%s is on a file system whose files cannot share blocks: each snapshot takes as much as its disk, and a"
@@ -109,9 +118,19 @@ def _mount(image: Path, root: Path) -> None:
     run("xfs_growfs", "-d", str(root))
 
 
+def _require_mounted(root: Path, id_copy: Path) -> None:
+    """Check that what is mounted is the right pool; a wrong one is unmounted, for it would stay below the right one."""
+    try:
+        pool_id.require(root, id_copy)
+    except FailedPrecondition:
+        with suppress(Damaged):
+            mounts.unmount(root)
+        raise
+
+
 def _lock(root: Path, seconds: float = 5.0) -> IO[str]:
     """Keep a second driver off the pool; the one being replaced gets a moment to end."""
-    handle = (root / ".lock").open("w")
+    handle = (root / _LOCK).open("w")
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -131,6 +131,23 @@ class Shelf(Generic[R]):
             self._index[record.id] = record
         return record
 
+    def renew(self, identity: str, make: Callable[[Path], None]) -> None:
+        """Replace the image of a thing, which nothing may be using, by the one that `make` creates at the given path.
+
+        Raises:
+            OSError: the pool refuses; then, as ever when this fails, the image is the old one.
+            Exception: whatever `make` raises.
+        """
+        work = self._partial / f"{identity}-renewed"
+        files.remove(work)
+        work.mkdir(mode=0o700)
+        try:
+            make(work / IMAGE)
+            files.sync(work / IMAGE)
+            files.replace(work / IMAGE, self.image(identity))
+        finally:
+            files.remove(work)
+
     def delete(self, identity: str) -> None:
         """Remove a thing and all that is in it; one that is not there is removed already."""
         folder = self._folder / identity

@@ -59,7 +59,7 @@ class Parts:
         self.store = Store(root, self.make)
         self.spare = 10 * GIB
         self.ledger = Ledger(Room(lambda: 10 * GIB, self.room), {})
-        disks = Disks(self.store, self.ledger)
+        disks = Disks(self.store, self.ledger, shares=False)
         copies = Copies(self.store, self.locks, Freezer(None), shares=False)
         self.controller = Controller("n1", self.store, self.ledger, disks, copies=copies, locks=self.locks)
 

@@ -12,7 +12,7 @@ import pytest
 from campus_csi import ext4, loop, mounts
 from campus_csi.accounting import Ledger, Room
 from campus_csi.disks import Disks
-from campus_csi.errors import FailedPrecondition, InvalidArgument, NotFound
+from campus_csi.errors import Damaged, FailedPrecondition, InvalidArgument, NotFound
 from campus_csi.locks import Locks
 from campus_csi.mounts import Mount
 from campus_csi.node import Node
@@ -31,6 +31,7 @@ class Kernel:
         self.mounted: list[Mount] = []
         self.done: list[str] = []
         self.may_grow = True
+        self.trouble: Exception | None = None
 
     def find(self, image: Path) -> int | None:
         return self.loops.get(image)
@@ -79,6 +80,16 @@ class Kernel:
         self.mounted = [mount for mount in self.mounted if mount.path != path]
         self._let_go()
 
+    def check(self, image: Path, *, thorough: bool = False) -> None:
+        self.done.append("checked thoroughly" if thorough else "checked")
+
+    def grow_unmounted(self, image: Path) -> None:
+        with image.open("r+b") as handle:
+            handle.write(b"half-grown")
+        if self.trouble is not None:
+            raise self.trouble
+        self.done.append("grown unmounted")
+
     def grow_mounted(self, path: Path, size: int) -> None:
         if not self.may_grow:
             raise PermissionError(1, "Operation not permitted")
@@ -90,9 +101,10 @@ class Parts:
 
     def __init__(self, root: Path, kernel: Kernel) -> None:
         self.kernel = kernel
+        self.spare = GIB
         self.store = Store(root, lambda path, size: path.touch())
-        self.ledger = Ledger(Room(lambda: 4 * GIB, lambda *_: GIB), {})
-        self.disks = Disks(self.store, self.ledger)
+        self.ledger = Ledger(Room(lambda: 4 * GIB, lambda *_: self.spare), {})
+        self.disks = Disks(self.store, self.ledger, shares=False)
         self.node = Node("n1", "n1", self.store, self.disks, Locks())
         self.id = self.store.create("pvc-1", GIB).id
         self.ledger.promise(self.id, GIB)
@@ -107,8 +119,8 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     monkeypatch.setattr(loop, "refresh", lambda image: None)
     for name in ("at", "beside", "mount", "bind", "make_readonly", "unmount"):
         monkeypatch.setattr(mounts, name, getattr(kernel, name))
-    monkeypatch.setattr(ext4, "check", lambda image: kernel.done.append("checked"))
-    monkeypatch.setattr(ext4, "grow_unmounted", lambda image: kernel.done.append("grown unmounted"))
+    monkeypatch.setattr(ext4, "check", kernel.check)
+    monkeypatch.setattr(ext4, "grow_unmounted", kernel.grow_unmounted)
     monkeypatch.setattr(ext4, "grow_mounted", kernel.grow_mounted)
     return Parts(tmp_path, kernel)
 
@@ -189,8 +201,33 @@ def test_where_the_kernel_forbids_it_the_disk_grows_at_the_next_start(parts: Par
     parts.disks.unpublish(parts.id, parts.target)
     parts.disks.unstage(parts.id, parts.staging)
     parts.disks.publish(parts.id, parts.staging, parts.target)
-    assert parts.kernel.done[-3:] == ["grown unmounted", "mount", "bind"]
+    assert parts.kernel.done[-4:] == ["checked thoroughly", "grown unmounted", "mount", "bind"]
     assert parts.disks.expand(parts.id, parts.target, 2 * GIB) == 2 * GIB
+
+
+@pytest.mark.parametrize("trouble", [Damaged("resize2fs failed"), OSError(28, "No space left on device"), None])
+def test_a_disk_that_cannot_be_grown_before_it_is_mounted_is_used_as_it_is(
+    parts: Parts, caplog: pytest.LogCaptureFixture, trouble: Exception | None
+) -> None:
+    parts.kernel.trouble = trouble
+    if trouble is None:
+        parts.spare = -1
+    parts.store.enlarge(parts.id, 2 * GIB)
+    image = parts.store.disks.image(parts.id)
+    before = image.stat().st_ino
+    parts.disks.stage(parts.id, parts.staging)
+    assert parts.kernel.done == ["checked thoroughly", "mount"]
+    assert f"{parts.id} could not be grown to 2 GiB and is used as it is" in caplog.text
+    assert image.stat().st_ino == before
+    assert list(image.parents[2].joinpath("partial").iterdir()) == []
+
+    parts.kernel.trouble, parts.spare = None, GIB
+    parts.disks.unstage(parts.id, parts.staging)
+    parts.disks.stage(parts.id, parts.staging)
+    assert parts.kernel.done[-2:] == ["grown unmounted", "mount"]
+    assert image.stat().st_ino != before
+    volume = parts.store.disks.get(parts.id)
+    assert volume.grown == volume.capacity == 2 * GIB
 
 
 def test_a_full_pool_leaves_the_disk_as_it_is(parts: Parts) -> None:

@@ -210,12 +210,12 @@ def test_what_an_earlier_driver_left_frozen_is_thawed_and_no_other(
 
     kernel.frozen = True
     monkeypatch.setattr(mounts, "mounts", lambda: [*foreign, Mount(Path("/proc"), mount.device)])
-    freezer.thaw_all(store)
+    freezer.thaw_all(tmp_path)
     assert kernel.frozen, "what hides a disk is not the disk"
 
     broken = Mount(Path("/x"), (major, minor + 2))
     monkeypatch.setattr(mounts, "mounts", lambda: [*foreign, broken, mount, mount])
-    freezer.thaw_all(store)
+    freezer.thaw_all(tmp_path)
     assert kernel.log == ["thawed"]
     assert freezer.figures().ended_early == 1
     assert "/x could not be looked at" in caplog.text

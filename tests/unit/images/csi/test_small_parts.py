@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campus_csi import config, ext4, loop, mounts, pool
+from campus_csi import config, ext4, loop, mounts
 from campus_csi.errors import Aborted, CallError, from_oserror
 from campus_csi.locks import Locks
 
@@ -173,36 +173,3 @@ def test_wrong_arguments_end_with_a_sentence(argument: str, sentence: str, capsy
     with pytest.raises(SystemExit):
         config.parse([*GOOD, argument])
     assert sentence in capsys.readouterr().err
-
-
-def test_a_second_driver_is_kept_off_the_pool(tmp_path: Path) -> None:
-    first = pool._lock(tmp_path)
-    with pytest.raises(CallError, match="another driver"):
-        pool._lock(tmp_path, seconds=0)
-    first.close()
-    pool._lock(tmp_path, seconds=0).close()
-
-
-@pytest.mark.parametrize(("number", "shares"), [(None, True), (errno.EOPNOTSUPP, False), (errno.EIO, None)])
-def test_a_pool_knows_whether_its_files_can_share_blocks(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    number: int | None,
-    *,
-    shares: bool | None,
-) -> None:
-    def ioctl(*_: Any) -> int:
-        if number is not None:
-            raise OSError(number, os.strerror(number))
-        return 0
-
-    monkeypatch.setattr(fcntl, "ioctl", ioctl)
-    if shares is None:
-        with pytest.raises(OSError, match="Input/output"):
-            pool.prepare(tmp_path, None)
-        return
-    ready = pool.prepare(tmp_path, None)
-    ready.lock.close()
-    assert ready.shares is shares
-    assert ("cannot share blocks" in caplog.text) is not shares

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -27,6 +28,10 @@ class Killed(BaseException):
 def make_image(path: Path, size: int) -> None:
     with path.open("xb") as handle:
         handle.truncate(size)
+
+
+def make_old(path: Path, size: int) -> None:
+    path.write_bytes(b"old")
 
 
 @contextmanager
@@ -124,6 +129,45 @@ def test_a_failed_creation_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(Damaged):
         store.create("pvc-1", MIB)
     assert not list(tmp_path.rglob("*.img"))
+
+
+def test_an_image_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
+    def make(draft: Path) -> None:
+        with draft.open("xb") as handle:
+            handle.write(b"n")
+            handle.flush()
+            os.fsync(handle.fileno())
+            handle.write(b"ew")
+
+    seen = set()
+    for count in itertools.count():
+        root = tmp_path / str(count)
+        root.mkdir()
+        store = Store(root, make_old)
+        made = store.create("pvc-1", 3)
+        try:
+            with killed_after(count):
+                store.disks.renew(made.id, make)
+        except Killed:
+            seen.add(store.disks.image(made.id).read_bytes())
+            check(Store(root, make_image), root)
+        else:
+            break
+    assert seen == {b"old", b"new"}
+    assert store.disks.image(made.id).read_bytes() == b"new"
+
+
+def test_an_image_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+    def fail(draft: Path) -> None:
+        draft.write_bytes(b"half")
+        raise Damaged("resize2fs failed")
+
+    store = Store(tmp_path, make_old)
+    made = store.create("pvc-1", 3)
+    with pytest.raises(Damaged):
+        store.disks.renew(made.id, fail)
+    assert store.disks.image(made.id).read_bytes() == b"old"
+    check(store, tmp_path)
 
 
 def copy_of(store: Store, name: str) -> Callable[[Path], Volume]:
