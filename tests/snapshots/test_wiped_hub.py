@@ -361,6 +361,15 @@ def test_whoever_was_logged_in_still_is(before: Before, olga: Student) -> None:
     assert olga.ask("GET", "hub/api/user").json()["name"] == olga.name
 
 
+@pytest.mark.usefixtures("restored")
+def test_to_restore_again_changes_nothing(world: World, archive: Path) -> None:
+    result = world.module("hub_restore", file=str(archive))
+    assert result["changed"] is False
+    assert {disk["state"] for disk in result["disks"]} == {"there"}
+    assert {secret["state"] for secret in result["secrets"]} == {"same"}
+    assert result["snapshots"]["lost"] == 1
+
+
 def test_snapshots_are_known_again_and_can_be_restored(
     world: World, before: Before, restored: str, pruned: str, olga: Student
 ) -> None:
@@ -374,14 +383,6 @@ def test_snapshots_are_known_again_and_can_be_restored(
     path = "work/übung 1/3.txt"
     world.module(RESTORE, student=olga.name, snapshot=newest.name, path=path, into="back")
     assert olga.read(f"back/{path}") == "3" * 1000
-
-
-@pytest.mark.usefixtures("restored")
-def test_to_restore_again_changes_nothing(world: World, archive: Path) -> None:
-    result = world.module("hub_restore", file=str(archive))
-    assert result["changed"] is False
-    assert {disk["state"] for disk in result["disks"]} == {"there"}
-    assert {secret["state"] for secret in result["secrets"]} == {"same"}
 
 
 @pytest.mark.usefixtures("restored")
